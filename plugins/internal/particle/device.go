@@ -164,7 +164,7 @@ func ofDevice(err error) error {
 	if !ok {
 		return err
 	}
-	if e.Kind == Denied && strings.EqualFold(e.Description, "permission denied") || e.Kind == NotFound && e.Op == "get device" {
+	if e.Kind == Denied && e.Description == "Permission Denied" || e.Kind == NotFound && e.Op == "get device" {
 		e.Kind = UnknownDevice
 		e.Message, e.Hint = explanation(UnknownDevice)
 	}

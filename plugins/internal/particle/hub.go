@@ -31,6 +31,7 @@ type HubOptions struct {
 	BackoffMax  time.Duration // 5 min
 	RateLimited time.Duration // least wait after 429; 60 s
 	Stable      time.Duration // how long a stream must have lived for the next wait to be BackoffMin again; 30 s
+	DeadRetry   time.Duration // a new subscriber of an account whose token is dead makes one attempt after so long; 10 s
 	MaxAccounts int           // upstreams at once, since the cloud allows 100 from one address; 90
 	MaxReaders  int           // subscribers of one account; 10,000
 	Log         *slog.Logger  // nil: none
@@ -42,7 +43,7 @@ func (o HubOptions) withDefaults() HubOptions {
 		value time.Duration
 	}{
 		{&o.Linger, 5 * time.Second}, {&o.BackoffMin, 2 * time.Second}, {&o.BackoffMax, 5 * time.Minute},
-		{&o.RateLimited, time.Minute}, {&o.Stable, 30 * time.Second},
+		{&o.RateLimited, time.Minute}, {&o.Stable, 30 * time.Second}, {&o.DeadRetry, 10 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -110,6 +111,9 @@ func (h *Hub) Subscribe(account, device string) (*Subscription, error) {
 		}
 		u = newUpstream(h, account)
 		h.upstreams[account] = u
+		u.start()
+	} else if u.deadFor() > h.options.DeadRetry {
+		u.stop()
 		u.start()
 	}
 	s := newSubscription(u, NormalID(device), h.options.Buffer)

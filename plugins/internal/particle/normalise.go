@@ -14,6 +14,7 @@ import (
 // answerError is what the many error bodies of the API have in common.
 type answerError struct {
 	code     string // "error" when it is a machine word
+	info     string // "info", which tells an unknown device from another refusal
 	text     string // the best text for a person
 	mfaToken string
 	isJSON   bool
@@ -36,7 +37,7 @@ func readError(body []byte) answerError {
 		}
 		return answerError{}
 	}
-	a := answerError{isJSON: true, mfaToken: rawText(fields["mfa_token"])}
+	a := answerError{isJSON: true, mfaToken: rawText(fields["mfa_token"]), info: rawText(fields["info"])}
 	single := entryText(fields["error"])
 	if isMachineWord(single) {
 		a.code = single
@@ -153,7 +154,7 @@ func classify(status int, a answerError, elapsed, known time.Duration) Kind {
 	if strings.Contains(text, "access token") && status != http.StatusForbidden && status < 500 {
 		return DeadToken
 	}
-	if k := classifyDevice(status, text, elapsed, known); k != "" {
+	if k := classifyDevice(status, text+" "+strings.ToLower(a.info), elapsed, known); k != "" {
 		return k
 	}
 	return classifyStatus(status, a)
@@ -173,6 +174,7 @@ func classifyGrant(text string) Kind {
 
 // classifyDevice knows the texts by which the cloud, its old versions and the self-hosted servers speak of a device.
 func classifyDevice(status int, text string, elapsed, known time.Duration) Kind {
+	text = strings.TrimSpace(text)
 	timedOut := DeviceTimeout
 	if elapsed < known {
 		timedOut = Offline
@@ -187,7 +189,7 @@ func classifyDevice(status int, text string, elapsed, known time.Duration) Kind 
 	case status == http.StatusRequestTimeout, strings.HasPrefix(text, "timed out"), text == "timeout", strings.HasPrefix(text, "response timeout"):
 		return timedOut
 	case strings.Contains(text, "didn't recognize that device"), strings.Contains(text, "couldn't find that core"),
-		strings.Contains(text, "no device found"), strings.Contains(text, "device does not exist"), strings.Contains(text, "doesn't have access"):
+		strings.Contains(text, "no device found"), strings.Contains(text, "device does not exist"), strings.HasPrefix(text, "device not found"), strings.Contains(text, "doesn't have access"):
 		return UnknownDevice
 	case strings.HasSuffix(text, "not found"), strings.HasSuffix(text, "not found."), strings.HasPrefix(text, "unknown variable"):
 		return NotFound

@@ -17,7 +17,8 @@ type upstream struct {
 	mu          sync.Mutex
 	subscribers []*Subscription
 	state       StreamState
-	err         error // why the state is Reconnecting or Dead
+	err         error     // why the state is Reconnecting or Dead
+	since       time.Time // of the state
 	cancel      context.CancelFunc
 	turn        int // counts starts, so that a stopped run cannot set the state of its successor
 	linger      *time.Timer
@@ -131,7 +132,7 @@ func (u *upstream) tell(turn int, state StreamState, err error) {
 	if turn != u.turn {
 		return
 	}
-	u.state, u.err = state, err
+	u.state, u.err, u.since = state, err, time.Now()
 	for _, s := range u.subscribers {
 		s.setState(state, err)
 	}
@@ -179,6 +180,16 @@ func (u *upstream) remove(s *Subscription) {
 	if last == 0 {
 		u.linger = time.AfterFunc(u.hub.options.Linger, func() { u.hub.leave(u) })
 	}
+}
+
+// deadFor is how long the token has been dead; 0 when it is not.
+func (u *upstream) deadFor() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.state != Dead {
+		return 0
+	}
+	return time.Since(u.since)
 }
 
 func (u *upstream) count() int {

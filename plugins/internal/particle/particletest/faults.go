@@ -1,0 +1,223 @@
+package particletest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Faults are what goes wrong. The zero value is a cloud in order.
+type Faults struct {
+	Rules []Rule `json:"rules"` // the first that fits a request is applied
+
+	// Devices.
+	Offline       bool          `json:"offline"`        // every device is
+	OfflineAs     int           `json:"offline_as"`     // how a call says so: 408 (0 means this), 400 as in 2015, 200 with connected false
+	DeviceLatency time.Duration `json:"device_latency"` // added to every device's own; nanoseconds
+
+	// Shapes of answers.
+	WrongShapes bool `json:"wrong_shapes"` // numbers as text, online missing, product in a list, ttl as text, functions null
+	Truncated   bool `json:"truncated"`    // JSON is cut in the middle
+
+	// Event streams.
+	StreamStatus  int  `json:"stream_status"`   // opening one is refused with it: 401, 403, 429, 500
+	StreamBroken  bool `json:"stream_broken"`   // open ones are cut, new ones right after their first bytes
+	StreamStalled bool `json:"stream_stalled"`  // open, but not a byte comes, keep-alives neither
+	StreamCRLF    bool `json:"stream_crlf"`     // lines end with \r\n
+	StreamSplit   bool `json:"stream_split"`    // each frame arrives in two pieces
+	StreamNoHello bool `json:"stream_no_hello"` // without the first ":ok"
+
+	// OAuth.
+	CodeExpired bool `json:"code_expired"` // every one-time code is too old when it is exchanged
+
+	RateLimit int `json:"rate_limit"` // 429 for each request after so many; 0: never
+}
+
+// Rule makes all requests to some paths fail in one way. Fields combine: a latency before a status.
+type Rule struct {
+	Prefix  string        `json:"prefix"`  // of the path; "" fits all
+	Latency time.Duration `json:"latency"` // before the answer; nanoseconds
+	Hang    bool          `json:"hang"`    // no answer until the client leaves
+	Drop    bool          `json:"drop"`    // the connection is cut without an answer
+	Status  int           `json:"status"`  // answered with the API's body for it
+	HTML    bool          `json:"html"`    // an HTML page as of a proxy, with Status or 502
+	NotOK   bool          `json:"not_ok"`  // 200 with "ok": false
+}
+
+// FaultSet holds the faults of a running server. The zero value has none. It is safe for concurrent use.
+type FaultSet struct {
+	mu      sync.Mutex
+	faults  Faults
+	changed chan struct{}
+}
+
+// Get returns a copy.
+func (f *FaultSet) Get() Faults {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.copied()
+}
+
+func (f *FaultSet) copied() Faults {
+	c := f.faults
+	c.Rules = slices.Clone(c.Rules)
+	return c
+}
+
+// Set replaces all faults; Set(Faults{}) ends them.
+func (f *FaultSet) Set(faults Faults) { f.Update(func(old *Faults) { *old = faults }) }
+
+// Update changes some.
+func (f *FaultSet) Update(change func(*Faults)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.copied()
+	change(&c)
+	f.faults = c
+	f.faults.Rules = slices.Clone(c.Rules)
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// watch returns the faults and a channel that is closed at the next change.
+func (f *FaultSet) watch() (Faults, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.copied(), f.changed
+}
+
+func (f Faults) rule(path string) (Rule, bool) {
+	for _, r := range f.Rules {
+		if strings.HasPrefix(path, r.Prefix) {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+// applyFaults answers a request that a fault concerns, and tells whether it did.
+func (s *Server) applyFaults(w http.ResponseWriter, r *http.Request, total int) bool {
+	f := s.Faults.Get()
+	if f.RateLimit > 0 && total > f.RateLimit {
+		s.refuse(w, r, http.StatusTooManyRequests)
+		return true
+	}
+	rule, ok := f.rule(r.URL.Path)
+	if !ok {
+		return false
+	}
+	if !s.wait(r, rule.Latency) {
+		return true
+	}
+	switch {
+	case rule.Hang:
+		select {
+		case <-r.Context().Done():
+		case <-s.closed:
+		}
+		panic(http.ErrAbortHandler)
+	case rule.Drop:
+		panic(http.ErrAbortHandler)
+	case rule.HTML:
+		status := rule.Status
+		if status == 0 {
+			status = http.StatusBadGateway
+		}
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "<html><head><title>%d</title></head><body><center><h1>%d %s</h1></center></body></html>\n", status, status, http.StatusText(status))
+	case rule.NotOK:
+		s.fail(w, http.StatusOK, "Something went wrong")
+	case rule.Status != 0:
+		s.refuse(w, r, rule.Status)
+	default:
+		return false
+	}
+	return true
+}
+
+// refuse answers with the API's body for a status.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
+	switch {
+	case status == http.StatusUnauthorized:
+		s.oauthError(w, "invalid_token", "The access token provided is invalid.")
+	case status == http.StatusForbidden:
+		s.reply(w, status, permissionDenied)
+	case status == http.StatusTooManyRequests:
+		s.oauthError(w, "rate_limit_exceeded", "Too many requests")
+	case status == http.StatusServiceUnavailable || status >= 500 && strings.HasPrefix(r.URL.Path, "/oauth/"):
+		s.reply(w, status, object{"error": "server_error", "error_description": "Internal server error"})
+	default:
+		s.fail(w, status, http.StatusText(status))
+	}
+}
+
+// FaultNames are the names that ParseFault knows, for help texts.
+var FaultNames = []string{"offline", "slow", "slow_devices", "500", "503", "429", "401", "hang", "drop", "html", "not_ok", "truncated",
+	"wrong_shapes", "broken_stream", "stalled_stream", "crlf_stream", "split_stream", "code_expired", "rate_limit"}
+
+// ParseFault reads a fault as it is written on a command line: name, name=value, and @prefix for the faults that concern
+// paths. Examples: "offline", "slow=3s@/v1/devices", "500@/oauth/token", "rate_limit=100". It returns the change to make.
+func ParseFault(text string) (func(*Faults), error) {
+	spec, prefix, _ := strings.Cut(text, "@")
+	name, value, _ := strings.Cut(spec, "=")
+	duration := 3 * time.Second
+	if value != "" && (name == "slow" || name == "slow_devices") {
+		d, err := time.ParseDuration(value)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("fault %q: %q is not a duration such as 3s", text, value)
+		}
+		duration = d
+	}
+	rule := func(r Rule) (func(*Faults), error) {
+		r.Prefix = prefix
+		return func(f *Faults) { f.Rules = append([]Rule{r}, f.Rules...) }, nil
+	}
+	if status, err := strconv.Atoi(name); err == nil && status >= 400 && status <= 599 {
+		return rule(Rule{Status: status})
+	}
+	switch name {
+	case "slow":
+		return rule(Rule{Latency: duration})
+	case "hang":
+		return rule(Rule{Hang: true})
+	case "drop":
+		return rule(Rule{Drop: true})
+	case "html":
+		return rule(Rule{HTML: true})
+	case "not_ok":
+		return rule(Rule{NotOK: true})
+	case "slow_devices":
+		return func(f *Faults) { f.DeviceLatency = duration }, nil
+	case "rate_limit":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("fault %q: wants a number of requests, such as rate_limit=100", text)
+		}
+		return func(f *Faults) { f.RateLimit = n }, nil
+	}
+	if set := switches[name]; set != nil {
+		return set, nil
+	}
+	return nil, fmt.Errorf("fault %q is unknown; there are %s", text, strings.Join(FaultNames, ", "))
+}
+
+var switches = map[string]func(*Faults){
+	"offline":        func(f *Faults) { f.Offline = true },
+	"truncated":      func(f *Faults) { f.Truncated = true },
+	"wrong_shapes":   func(f *Faults) { f.WrongShapes = true },
+	"broken_stream":  func(f *Faults) { f.StreamBroken = true },
+	"stalled_stream": func(f *Faults) { f.StreamStalled = true },
+	"crlf_stream":    func(f *Faults) { f.StreamCRLF = true },
+	"split_stream":   func(f *Faults) { f.StreamSplit = true },
+	"code_expired":   func(f *Faults) { f.CodeExpired = true },
+}
