@@ -13,15 +13,16 @@ CREATE INDEX core_outbox_time ON core_outbox (time);
 
 -- AUTOINCREMENT, because the order of the ids is the order of delivery.
 CREATE TABLE core_deliveries (
-  id           INTEGER PRIMARY KEY AUTOINCREMENT,
-  event_id     INTEGER  NOT NULL REFERENCES core_outbox (id) ON DELETE CASCADE,
-  module       TEXT     NOT NULL,                  -- the subscriber
-  subject      TEXT     NOT NULL,                  -- the event's, here for the order per subject
-  state        TEXT     NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead')),
-  attempts     INTEGER  NOT NULL DEFAULT 0,
-  created_at   DATETIME NOT NULL,
-  next_attempt DATETIME NOT NULL,
-  last_error   TEXT     NOT NULL DEFAULT '',
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  event_id      INTEGER  NOT NULL REFERENCES core_outbox (id) ON DELETE CASCADE,
+  module        TEXT     NOT NULL,                    -- the subscriber
+  subject       TEXT     NOT NULL,                    -- the event's, here for the order per subject
+  state         TEXT     NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead')),
+  created_at    DATETIME NOT NULL,
+  attempts      INTEGER  NOT NULL DEFAULT 0,          -- that failed
+  failing_since DATETIME,                             -- of the first of them: waiting for a paused module is not failing
+  next_attempt  DATETIME NOT NULL,
+  last_error    TEXT     NOT NULL DEFAULT '',
   UNIQUE (event_id, module)
 );
 CREATE INDEX core_deliveries_queue ON core_deliveries (module, state, id);
