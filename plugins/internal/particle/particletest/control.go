@@ -118,7 +118,7 @@ func (s *Server) controlPost(r *http.Request) string {
 }
 
 func (s *Server) controlState() controlState {
-	state := controlState{Faults: s.Faults.Get(), Known: FaultNames, Streams: s.OpenStreams(), Calls: s.AllCalls(), Unknown: s.Unknown(), Devices: []controlDevice{}}
+	state := controlState{Faults: s.Faults.Get(), Known: FaultNames, Streams: s.OpenStreams(), Calls: s.AllCalls(), Unknown: append([]string{}, s.Unknown()...), Devices: []controlDevice{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range s.order {
