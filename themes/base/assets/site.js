@@ -1,0 +1,213 @@
+// What the script adds. Every page works without it; see README.md beside the themes for the attributes.
+(() => {
+  "use strict";
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  document.documentElement.classList.add("scripted");
+
+  // --- Messages ---------------------------------------------------------------------------------------------------
+  const announce = (from) => {
+    const bar = document.getElementById("messages");
+    const fresh = from && from.getElementById("messages");
+    if (bar && fresh && fresh.textContent.trim()) bar.replaceChildren(...fresh.childNodes);
+  };
+  const say = (text) => {
+    const bar = document.getElementById("messages");
+    if (!bar) return;
+    const line = document.createElement("div");
+    line.className = "message warn";
+    line.append(text);
+    bar.replaceChildren(line);
+  };
+
+  // --- Forms that swap a part of the page: form[data-inline="#target"] ---------------------------------------------
+  const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+  const swap = (selector, page) => {
+    const fresh = page.querySelector(selector);
+    const old = document.querySelector(selector);
+    if (!fresh || !old) return null;
+    const adopted = document.adoptNode(fresh);
+    old.replaceWith(adopted);
+    start(adopted);
+    return adopted;
+  };
+  const focusIn = (part, from) => {
+    const first = part.querySelector("[autofocus],[aria-invalid=true]") || (from && from.id && part.querySelector("#" + CSS.escape(from.id)));
+    if (first) return first.focus();
+    part.tabIndex = -1;
+    part.focus({ preventScroll: true });
+  };
+  const submit = async (form, button) => {
+    const body = new URLSearchParams(new FormData(form, button));
+    const get = form.method === "get";
+    const address = get ? form.action.split("?")[0] + "?" + body : form.action;
+    if (button) button.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(address, { method: get ? "GET" : "POST", body: get ? undefined : body, headers: { Accept: "text/html" }, credentials: "same-origin" });
+      const page = parse(await answer.text());
+      const part = swap(form.dataset.inline, page);
+      if (!part) return location.assign(answer.redirected || get ? answer.url : location.href);
+      announce(page);
+      focusIn(part, button);
+    } catch {
+      say("The site cannot be reached. Check the connection and try again.");
+    } finally {
+      if (button) button.removeAttribute("aria-busy");
+    }
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.inline || form.enctype === "multipart/form-data") return;
+    if (new URL(form.action).origin !== location.origin) return;
+    event.preventDefault();
+    const button = event.submitter;
+    if (button && button.getAttribute("aria-busy")) return;
+    submit(form, button);
+  });
+
+  // --- Live values: [data-live="url"] --------------------------------------------------------------------------------
+  const at = (data, path) => path.split(".").reduce((value, key) => (value === null || value === undefined ? value : value[key]), data);
+  const text = (value) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const fill = (element, value) => {
+    if (element.tagName === "TIME" && value) {
+      element.dateTime = value;
+      element.title = new Date(value).toLocaleString();
+      element.dataset.ago = "";
+      value = ago(value);
+    }
+    element.textContent = text(value);
+  };
+  const mark = (root, state) => all("[data-live-state]", root).forEach((element) => {
+    element.dataset.state = state;
+    element.textContent = state;
+  });
+  const addItem = (root, template, data) => {
+    const list = root.querySelector("[data-live-list]");
+    if (!list || root.dataset.livePaused) return;
+    const item = template.content.cloneNode(true);
+    all("[data-field]", item).forEach((element) => fill(element, at(data, element.dataset.field)));
+    list.prepend(item);
+    list.querySelector("[data-live-empty]")?.remove();
+    const most = Number(list.dataset.liveMax) || 200;
+    while (list.children.length > most) list.lastElementChild.remove();
+    const box = document.querySelector(`input[data-filter="#${CSS.escape(list.id)}"]`);
+    if (list.id && box) sift(box);
+  };
+  const waiting = new Map();
+  const refresh = (element) => {
+    if (!element.id || waiting.has(element.id)) return;
+    waiting.set(element.id, setTimeout(async () => {
+      waiting.delete(element.id);
+      const current = document.getElementById(element.id);
+      if (!current || current.contains(document.activeElement) && document.activeElement.matches("input,select,textarea")) return;
+      try {
+        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+        if (answer.ok) swap("#" + CSS.escape(element.id), parse(await answer.text()));
+      } catch { /* the next event tries again */ }
+    }, 300));
+  };
+  const received = (root, name) => (event) => {
+    let data;
+    try { data = JSON.parse(event.data); } catch { return; }
+    all("[data-live-value]", root).forEach((element) => {
+      const value = at(data, element.dataset.liveValue);
+      if (value !== undefined) fill(element, value);
+    });
+    all("template[data-live-item]", root).forEach((template) => {
+      if (template.dataset.liveItem.split(" ").includes(name)) addItem(root, template, data);
+    });
+    all("[data-live-refresh]", root).concat(root.matches("[data-live-refresh]") ? [root] : []).forEach((element) => {
+      if (element.dataset.liveRefresh.split(" ").includes(name)) refresh(element);
+    });
+  };
+  const listen = (root) => {
+    if (root.dataset.liveOn) return;
+    root.dataset.liveOn = "1";
+    const names = new Set(["message"]);
+    const add = (list) => (list || "").split(" ").forEach((name) => name && name !== "error" && names.add(name));
+    add(root.dataset.liveEvents);
+    all("template[data-live-item]", root).forEach((element) => add(element.dataset.liveItem));
+    all("[data-live-refresh]", root).forEach((element) => add(element.dataset.liveRefresh));
+    add(root.dataset.liveRefresh);
+    let source, pause = 1000, timer;
+    const open = () => {
+      clearTimeout(timer);
+      source = new EventSource(root.dataset.live);
+      source.onopen = () => { pause = 1000; mark(root, "live"); };
+      source.onerror = () => {
+        mark(root, "reconnecting");
+        if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+        if (!root.isConnected) return;
+        timer = setTimeout(open, pause);
+        pause = Math.min(pause * 2, 30000);
+      };
+      names.forEach((name) => source.addEventListener(name, received(root, name)));
+    };
+    mark(root, "connecting");
+    open();
+    addEventListener("pagehide", () => { clearTimeout(timer); source.close(); });
+    addEventListener("pageshow", (event) => { if (event.persisted && root.isConnected) open(); });
+    new MutationObserver((_, observer) => {
+      if (root.isConnected) return;
+      observer.disconnect();
+      clearTimeout(timer);
+      source.close();
+    }).observe(document.body, { childList: true, subtree: true });
+  };
+
+  // --- Times: "3 minutes ago" stays true -----------------------------------------------------------------------------
+  const ago = (when) => {
+    const seconds = Math.round((Date.now() - new Date(when)) / 1000);
+    if (!Number.isFinite(seconds)) return when;
+    if (seconds < 5 && seconds > -5) return "just now";
+    const size = Math.abs(seconds);
+    const [n, unit] = size < 60 ? [size, "second"] : size < 3600 ? [size / 60, "minute"] : size < 86400 ? [size / 3600, "hour"] : [size / 86400, "day"];
+    const words = `${Math.floor(n)} ${unit}${Math.floor(n) === 1 ? "" : "s"}`;
+    return seconds < 0 ? "in " + words : words + " ago";
+  };
+  setInterval(() => all("time[data-ago]").forEach((element) => {
+    if (Date.now() - new Date(element.dateTime) < 30 * 86400000) element.textContent = ago(element.dateTime);
+  }), 10000);
+
+  // --- Small things ----------------------------------------------------------------------------------------------------
+  const sift = (box) => {
+    const wanted = box.value.trim().toLowerCase();
+    const list = document.querySelector(box.dataset.filter);
+    if (list) [...list.children].forEach((child) => { child.hidden = wanted !== "" && !child.textContent.toLowerCase().includes(wanted); });
+  };
+  document.addEventListener("input", (event) => { if (event.target.matches("input[data-filter]")) sift(event.target); });
+  document.addEventListener("click", async (event) => {
+    const copy = event.target.closest("[data-copy]");
+    if (copy) {
+      const words = copy.dataset.copy || (copy.previousElementSibling ? copy.previousElementSibling.textContent : "");
+      try {
+        await navigator.clipboard.writeText(words);
+        const label = copy.querySelector("[data-copy-label]") || copy;
+        const before = label.textContent;
+        label.textContent = "Copied";
+        setTimeout(() => { label.textContent = before; }, 1600);
+      } catch { say("The browser does not allow copying."); }
+    }
+    const pause = event.target.closest("[data-live-pause]");
+    if (pause) {
+      const root = pause.closest("[data-live]");
+      const paused = root && !root.dataset.livePaused;
+      if (root) paused ? (root.dataset.livePaused = "1") : delete root.dataset.livePaused;
+      pause.setAttribute("aria-pressed", String(Boolean(paused)));
+    }
+    all("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    all("details.menu[open]").forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
+    if (location.hash === "#nav") location.hash = "#content";
+  });
+
+  const start = (root) => {
+    const roots = all("[data-live]", root);
+    if (root.matches && root.matches("[data-live]")) roots.push(root);
+    roots.forEach(listen);
+  };
+  start(document);
+  const errors = document.getElementById("errors");
+  if (errors) errors.focus();
+})();
