@@ -54,7 +54,7 @@ func (d *Decoder) Next() (Frame, error) {
 		if len(line) == 0 && fits {
 			if large {
 				d.skipped++
-			} else if len(f.Data) > 0 {
+			} else if len(f.Data) > 1 { // one byte is the end of an empty line
 				f.Data = f.Data[:len(f.Data)-1]
 				return f, nil
 			}

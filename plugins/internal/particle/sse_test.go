@@ -76,6 +76,7 @@ func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte(
 
 func FuzzDecoder(f *testing.F) {
 	f.Add([]byte(":ok\n\nevent: a\ndata: {\"data\":\"41.7\",\"ttl\":\"60\",\"published_at\":\"2026-02-03T04:05:06.789Z\",\"coreid\":\"0a10aced202194944a000001\"}\n\n"))
+	f.Add([]byte("data\n\rdata:\n\n"))
 	f.Add([]byte("event: error\r\ndata: {\"error\":\"x\"}\r\r\n\n"))
 	f.Add([]byte("\xEF\xBB\xBFdata\rdata:\r\n\r\n:\n"))
 	f.Fuzz(func(t *testing.T, wire []byte) {
