@@ -99,7 +99,7 @@ func eachLine(r io.Reader, f func(text []byte, cut bool)) {
 }
 
 // The line by which go-plugin's server says where it listens: core protocol, protocol, network, address, "grpc", certificate.
-var handshakeLine = regexp.MustCompile(`^1\|([0-9]{1,4})\|unix\|[^|]{1,108}\|grpc\|[A-Za-z0-9+/=]{0,8192}(?:\|[a-z]{1,8})?\s*$`)
+var handshakeLine = regexp.MustCompile(`^1\|([0-9]{1,4})\|unix\|[^|]{1,108}\|grpc\|[A-Za-z0-9+/=]*(?:\|[a-z]{1,8})?\s*$`)
 
 // copyStdout reads a module's stdout to its end. The first line that is a handshake goes to go-plugin; everything else is what
 // somebody printed, before or after, and goes to the log. go-plugin itself would stop at the first line it does not know. note
