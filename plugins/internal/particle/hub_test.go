@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mortise/core/fault"
 	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/particle/particletest"
 )
@@ -229,6 +230,25 @@ func TestHub_StopsAtADeadTokenAndGoesOnAfterLinkingAgain(t *testing.T) {
 	until(t, s, isState(particle.Live))
 	until(t, late, isState(particle.Live))
 	h.Reconnect("nobody")
+}
+
+func TestHub_StopsWhenThereIsNoLink(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int32
+	h := hub(t, nil, nil, func(o *particle.HubOptions) {
+		o.Connect = func(context.Context, string) (*particle.Stream, error) {
+			if attempts.Add(1) == 1 {
+				return nil, fault.New(fault.Unavailable, "the linking module is paused")
+			}
+			return nil, fmt.Errorf("ask for the token: %w", fault.New(fault.NotFound, "no account is linked"))
+		}
+	})
+	s, err := h.Subscribe("ada", "")
+	must(t, err)
+	until(t, s, isState(particle.Reconnecting))
+	if m := until(t, s, isState(particle.Dead)); !fault.Is(m.Err, fault.NotFound) || attempts.Load() != 2 {
+		t.Errorf("got %v after %d attempts", m.Err, attempts.Load())
+	}
 }
 
 func TestHub_DropsTheOldestForASlowSubscriberAndSaysHowMany(t *testing.T) {

@@ -10,7 +10,7 @@ type Message struct {
 	Event  *Event
 	Lagged int         // so many events were dropped, because this subscriber did not keep up
 	State  StreamState // the upstream's state has become this one
-	Err    error       // with State: why it is Reconnecting or Dead; an *Error
+	Err    error       // with State: why it is Reconnecting or Dead; an *Error, or what Connect returned
 }
 
 // Subscription is one reader of an account's events.

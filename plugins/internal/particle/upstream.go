@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"mortise/core/fault"
 )
 
 // upstream is the one stream of an account, with its subscribers.
@@ -20,7 +22,8 @@ type upstream struct {
 	err         error     // why the state is Reconnecting or Dead
 	since       time.Time // of the state
 	cancel      context.CancelFunc
-	turn        int // counts starts, so that a stopped run cannot set the state of its successor
+	ended       chan struct{} // closed when the latest run is over; nil before the first
+	turn        int           // counts starts, so that a stopped run cannot set the state of its successor
 	linger      *time.Timer
 }
 
@@ -35,9 +38,15 @@ func (u *upstream) start() {
 	u.turn++
 	turn := u.turn
 	u.cancel = cancel
+	before, ended := u.ended, make(chan struct{})
+	u.ended = ended
 	u.mu.Unlock()
 	u.hub.running.Go(func() {
+		defer close(ended)
 		defer cancel()
+		if before != nil {
+			<-before // stopped, so it ends at once: there are never two streams of one account
+		}
 		u.run(ctx, turn)
 	})
 }
@@ -66,8 +75,8 @@ func (u *upstream) run(ctx context.Context, turn int) {
 		if ctx.Err() != nil {
 			return
 		}
-		if k := KindOf(err); k == DeadToken || k == Denied || k == BadRefresh {
-			o.Log.Info("event stream stopped", "reason", string(k))
+		if isFinal(err) {
+			o.Log.Info("event stream stopped", "reason", string(KindOf(err)))
 			u.tell(turn, Dead, err)
 			return
 		}
@@ -81,6 +90,17 @@ func (u *upstream) run(ctx context.Context, turn int) {
 			return
 		}
 	}
+}
+
+// isFinal tells an error after which only a new token helps. Connect may also fail with a fault of whoever keeps the tokens.
+func isFinal(err error) bool {
+	switch KindOf(err) {
+	case DeadToken, Denied, BadRefresh:
+		return true
+	case "":
+		return fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound)
+	}
+	return false
 }
 
 // pump opens the stream and passes its events on until it ends, which it always does with an error.

@@ -172,6 +172,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *token, wants 
 		case <-s.closed:
 			return
 		case <-st.ended:
+			out.drain(st, faults)
 			return
 		case <-changed:
 			faults, changed = s.Faults.watch()
@@ -207,6 +208,20 @@ func (o streamWriter) write(piece []byte, f Faults) bool {
 		}
 	}
 	return true
+}
+
+// drain sends what was published before the stream was ended.
+func (o streamWriter) drain(st *stream, f Faults) {
+	for !f.StreamStalled {
+		select {
+		case piece := <-st.frames:
+			if !o.write(piece, f) {
+				return
+			}
+		default:
+			return
+		}
+	}
 }
 
 // enter adds a stream; the first one starts the sensors.
