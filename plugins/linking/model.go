@@ -24,7 +24,7 @@ type account struct {
 	BaseURL    string `gorm:"not null"`                                                // of the cloud that gave the token: it is never sent to another one
 	ClientID   string `gorm:"not null"`                                                // only the same client can renew
 	State      string `gorm:"not null"`
-	Generation int64  `gorm:"not null"` // counts the tokens that this account has had
+	Generation int64  `gorm:"not null"` // another number, and a greater one, for each token that this account has had
 	Renewable  bool   `gorm:"not null"` // Particle gave a refresh token
 	LinkedAt   time.Time
 	TokenAt    time.Time  // when the present token was given

@@ -60,7 +60,8 @@ func (m *Linking) seal(ctx context.Context, name, key string, t sealed) error {
 
 // sealToken seals a new token of the account and writes into acc (not into the store) what its row must say from now on.
 func (m *Linking) sealToken(ctx context.Context, acc *account, token particle.Token) error {
-	acc.Generation++
+	// From the clock, not from 1: should a store ever use an id again, the two accounts never share a generation.
+	acc.Generation = max(acc.Generation+1, m.now().UnixMicro())
 	acc.TokenAt, acc.ExpiresAt, acc.Renewable = m.now(), nil, token.RefreshToken != ""
 	if !token.ExpiresAt.IsZero() {
 		expires := token.ExpiresAt
