@@ -93,4 +93,3 @@ func (c *conn) hello(ctx context.Context, bearer string) error {
 	c.module, c.migrate = w.Module, w.Migrate
 	return c.nc.SetDeadline(time.Time{})
 }
-

@@ -16,7 +16,7 @@ const (
 	MaxSQL      = 1 << 20  // bytes of one statement
 	MaxArgs     = 32766    // SQLite's own limit of parameters
 	MaxValue    = 16 << 20 // bytes of one text, blob or row
-	MaxRequest  = 32 << 20 // bytes of one frame to the host
+	MaxRequest  = 20 << 20 // bytes of one frame to the host
 	MaxAnswer   = 64 << 20 // bytes of one frame to the module
 	MaxPayload  = 64 << 10 // bytes of one event
 	MaxHello    = 4 << 10  // bytes of the first frame, which anybody may send
@@ -111,7 +111,8 @@ func (f *FrameReader) Discard(body []byte) {
 }
 
 // Read takes the next frame. Its body is put into buf, which grows when needed, and is at most limit bytes. Memory grows only with what
-// has really arrived, whatever length a frame claims.
+// has really arrived, whatever length a frame claims. An error that comes before the frame has begun, such as a passed deadline, leaves
+// everything in place; one in the middle wraps ErrProtocol.
 func (f *FrameReader) Read(buf []byte, limit int) (kind Kind, body []byte, err error) {
 	head, err := f.r.Peek(headerBytes)
 	if err != nil {
@@ -127,6 +128,9 @@ func (f *FrameReader) Read(buf []byte, limit int) (kind Kind, body []byte, err e
 	}
 	_, _ = f.r.Discard(headerBytes) // it is buffered: Peek returned it
 	body, err = readBody(f.r, buf[:0], int(n))
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
 	return kind, body, err
 }
 

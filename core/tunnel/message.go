@@ -31,7 +31,7 @@ func AppendStatement(b []byte, seq uint64, tx TxMode, sql string, args []driver.
 		}
 	}
 	if len(b) > MaxRequest {
-		return b, &Error{Code: codeTooBig, ExtendedCode: codeTooBig, Kind: "too_large", Message: "the arguments of one statement are longer than 32 MiB"}
+		return b, &Error{Code: codeTooBig, ExtendedCode: codeTooBig, Kind: "too_large", Message: "the arguments of one statement are longer than 20 MiB"}
 	}
 	return b, nil
 }
