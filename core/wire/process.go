@@ -123,9 +123,10 @@ func (p *Process) Connect(ctx context.Context, c Connection) error {
 	return fromStatus(err, p.who)
 }
 
-// Migrate has the module run the steps of its tables that are not in applied, and gives those that ran.
-func (p *Process) Migrate(ctx context.Context, bearer string, applied map[int]string) ([]Step, error) {
-	request := &modulepb.MigrateRequest{Bearer: bearer}
+// Migrate has the module run the steps of its tables that are not in applied, and gives those that ran. socket takes the bearer
+// and should be closed afterwards; it is "" when there is no store.
+func (p *Process) Migrate(ctx context.Context, socket, bearer string, applied map[int]string) ([]Step, error) {
+	request := &modulepb.MigrateRequest{StoreSocket: socket, Bearer: bearer}
 	for number, name := range applied {
 		request.Applied = append(request.Applied, &modulepb.Migration{Number: int32(number), Name: name})
 	}

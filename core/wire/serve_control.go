@@ -76,7 +76,7 @@ func (s *moduleServer) Connect(_ context.Context, r *modulepb.ConnectRequest) (*
 	s.pages = pages
 	s.site = newSite(s.manifest.ID, modulepb.NewHostClient(conn), s.log,
 		sdk.Site{Name: r.GetSite().GetName(), PublicURL: r.GetSite().GetPublicUrl()},
-		storeConnector(r.GetStoreSocket(), r.GetStoreBearer()), r.GetStoreSocket())
+		storeConnector(r.GetStoreSocket(), r.GetStoreBearer()))
 	s.site.settings.Store(&settings)
 	return &modulepb.ConnectReply{}, nil
 }
@@ -91,8 +91,7 @@ func (s *moduleServer) connected() (*site, error) {
 }
 
 func (s *moduleServer) Migrate(ctx context.Context, r *modulepb.MigrateRequest) (*modulepb.MigrateReply, error) {
-	site, err := s.connected()
-	if err != nil {
+	if _, err := s.connected(); err != nil {
 		return nil, toStatus(err)
 	}
 	migrator, ok := s.module.(sdk.Migrator)
@@ -104,7 +103,7 @@ func (s *moduleServer) Migrate(ctx context.Context, r *modulepb.MigrateRequest) 
 		applied[int(m.GetNumber())] = m.GetName()
 	}
 	steps := migrator.Migrations()
-	ran, err := migrate(ctx, site.storeSocket, r.GetBearer(), applied, steps)
+	ran, err := migrate(ctx, r.GetStoreSocket(), r.GetBearer(), applied, steps)
 	if err != nil {
 		return nil, toStatus(err)
 	}

@@ -23,21 +23,20 @@ const theSite = "The site"
 
 // site is sdk.Host inside the module's process.
 type site struct {
-	id          string
-	client      modulepb.HostClient
-	log         *slog.Logger
-	about       sdk.Site
-	store       driver.Connector
-	storeSocket string
-	settings    atomic.Pointer[sdk.Settings]
-	ctx         context.Context
-	stop        context.CancelFunc
+	id       string
+	client   modulepb.HostClient
+	log      *slog.Logger
+	about    sdk.Site
+	store    driver.Connector
+	settings atomic.Pointer[sdk.Settings]
+	ctx      context.Context
+	stop     context.CancelFunc
 }
 
 var _ sdk.Host = (*site)(nil)
 
-func newSite(id string, client modulepb.HostClient, log *slog.Logger, about sdk.Site, store driver.Connector, storeSocket string) *site {
-	s := &site{id: id, client: client, log: log, about: about, store: store, storeSocket: storeSocket}
+func newSite(id string, client modulepb.HostClient, log *slog.Logger, about sdk.Site, store driver.Connector) *site {
+	s := &site{id: id, client: client, log: log, about: about, store: store}
 	s.settings.Store(&sdk.Settings{})
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s

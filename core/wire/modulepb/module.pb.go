@@ -566,7 +566,9 @@ type MigrateRequest struct {
 	// The bearer that allows changes of the schema.
 	Bearer string `protobuf:"bytes,1,opt,name=bearer,proto3" json:"bearer,omitempty"`
 	// The steps that ran before.
-	Applied       []*Migration `protobuf:"bytes,2,rep,name=applied,proto3" json:"applied,omitempty"`
+	Applied []*Migration `protobuf:"bytes,2,rep,name=applied,proto3" json:"applied,omitempty"`
+	// The path of the unix socket that takes the bearer, open only while the steps run.
+	StoreSocket   string `protobuf:"bytes,3,opt,name=store_socket,json=storeSocket,proto3" json:"store_socket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -613,6 +615,13 @@ func (x *MigrateRequest) GetApplied() []*Migration {
 		return x.Applied
 	}
 	return nil
+}
+
+func (x *MigrateRequest) GetStoreSocket() string {
+	if x != nil {
+		return x.StoreSocket
+	}
+	return ""
 }
 
 // MigrateReply tells what was done.
@@ -2622,10 +2631,11 @@ const file_module_proto_rawDesc = "" +
 	"\fConnectReply\"7\n" +
 	"\tMigration\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"X\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"{\n" +
 	"\x0eMigrateRequest\x12\x16\n" +
 	"\x06bearer\x18\x01 \x01(\tR\x06bearer\x12.\n" +
-	"\aapplied\x18\x02 \x03(\v2\x14.module.v1.MigrationR\aapplied\"6\n" +
+	"\aapplied\x18\x02 \x03(\v2\x14.module.v1.MigrationR\aapplied\x12!\n" +
+	"\fstore_socket\x18\x03 \x01(\tR\vstoreSocket\"6\n" +
 	"\fMigrateReply\x12&\n" +
 	"\x03ran\x18\x01 \x03(\v2\x14.module.v1.MigrationR\x03ran\"\x0e\n" +
 	"\fStartRequest\"\f\n" +
