@@ -25,7 +25,7 @@ type Server struct {
 	Seed         uint64           // makes ids, codes and tokens repeat from run to run; 0: random
 	Now          func() time.Time // nil: time.Now
 	Log          *slog.Logger     // nil: none. Never gets tokens, bodies or passwords
-	StateFile    string           // keeps tokens and devices over a restart; "": nothing is kept. The file holds tokens
+	StateFile    string           // keeps the tokens and devices of the demo over a restart; "": nothing is kept. The file holds tokens
 
 	once    sync.Once
 	mux     *http.ServeMux
@@ -104,6 +104,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ready()
 	if r.URL.Path == controlPath {
 		s.control.ServeHTTP(w, r)
+		return
+	}
+	if r.URL.Path == "/favicon.ico" { // browsers ask by themselves, on the sign-in page
+		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*")
