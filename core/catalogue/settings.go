@@ -9,11 +9,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
-
-	"time"
 
 	"mortise/core/fault"
 	"mortise/core/manifest"
@@ -287,7 +286,8 @@ func parseForm(m *manifest.Manifest, current sdk.Settings, form map[string]any) 
 			wrong[s.Key] = err.Error()
 			continue
 		}
-		if touched && !reflect.DeepEqual(value, current[s.Key]) {
+		now := current[s.Key]
+		if touched && !(empty(value) && empty(now)) && !reflect.DeepEqual(value, now) {
 			changes[s.Key] = value
 		}
 	}
