@@ -43,6 +43,7 @@ func Helpers() []Helper {
 		{"lower", `{{lower .name}}`, "in small letters", false, false, textFunc(strings.ToLower)},
 		{"upper", `{{upper .name}}`, "in capitals", false, false, textFunc(strings.ToUpper)},
 		{"title", `{{title .state}}`, "with a capital first letter", false, false, textFunc(capitalised)},
+		{"words", `{{words "client_secret"}}`, "a name as words: Client secret", false, false, textFunc(words)},
 		{"truncate", `{{truncate 40 .text}}`, "at most so many characters", false, false, truncate},
 		{"contains", `{{if contains .roles "customer"}}`, "whether a list has an element or a text a part", false, false, contains},
 		{"count", `{{count .devices}}`, "how many elements; 0 for null", false, false, count},

@@ -146,6 +146,15 @@ func capitalised(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
+func words(s string) string {
+	return capitalised(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '_' || r == '.' || r == '-' {
+			return ' '
+		}
+		return r
+	}, s)))
+}
+
 func truncate(max int, v any) string {
 	runes := []rune(shown(v))
 	if max < 1 || len(runes) <= max {
