@@ -210,7 +210,9 @@ func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.perform(w, r, t, change{
-		do:    func(ctx context.Context) error { return cloud.Publish(ctx, t.account.AccessToken, form.Event, form.Data) },
+		do: func(ctx context.Context) error {
+			return cloud.Publish(ctx, t.account.AccessToken, form.Event, form.Data)
+		},
 		done:  func() sdk.Message { return sdk.Message{Tone: sdk.Good, Text: "Published " + form.Event + "."} },
 		facts: map[string]any{"name": form.Event, "data": form.Data},
 		form:  form,
@@ -232,7 +234,9 @@ func (m *Devices) renameDevice(w http.ResponseWriter, r *http.Request) {
 			defer m.lists.drop(t.account.ID)
 			return cloud.Rename(ctx, t.account.AccessToken, t.device.ID, form.Rename)
 		},
-		done:  func() sdk.Message { return sdk.Message{Tone: sdk.Good, Text: "The device is now called " + form.Rename + "."} },
+		done: func() sdk.Message {
+			return sdk.Message{Tone: sdk.Good, Text: "The device is now called " + form.Rename + "."}
+		},
 		facts: map[string]any{"name": form.Rename},
 		form:  form,
 	})

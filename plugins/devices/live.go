@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	maxGlances     = 60              // feeds that page views alone may keep open, of the 90 that the cloud allows
-	replayEvents   = 50              // of one device
-	replayBytes    = 128 << 10       // of one device
-	replayDevices  = 200             // of one account
-	watcherBuffer  = 64              // messages for a page that does not keep up
-	maxWatchers    = 200             // pages of one account
-	maxEventLength = 16 << 10        // of what a page is sent of one event's data
+	maxGlances     = 60        // feeds that page views alone may keep open, of the 90 that the cloud allows
+	replayEvents   = 50        // of one device
+	replayBytes    = 128 << 10 // of one device
+	replayDevices  = 200       // of one account
+	watcherBuffer  = 64        // messages for a page that does not keep up
+	maxWatchers    = 200       // pages of one account
+	maxEventLength = 16 << 10  // of what a page is sent of one event's data
 )
 
 // live holds the event streams: one upstream an account, however many pages are open. Tokens are kept here as long as their
