@@ -25,7 +25,7 @@ const good = "violet teapot under rain"
 // site is a service over a real store, with a clock that the test turns.
 type site struct {
 	*identity.Service
-	t       *testing.T
+	t       testing.TB
 	store   *store.Store
 	notices chan identity.Notice
 
@@ -55,7 +55,7 @@ func (s *site) happened() []string {
 	return slices.Clone(s.events)
 }
 
-func openStore(t *testing.T) *store.Store {
+func openStore(t testing.TB) *store.Store {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "site.db"), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
@@ -65,7 +65,7 @@ func openStore(t *testing.T) *store.Store {
 	return st
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, store: openStore(t), notices: make(chan identity.Notice, 100), clock: time.Now().UTC(), open: true}
 	s.start()

@@ -26,7 +26,7 @@ func TestSignIn_GivesANewTokenEachTimeAndKeepsOnlyItsHash(t *testing.T) {
 	var n int64
 	for _, column := range []string{"id", "agent", "address"} {
 		var hits int64
-		if err := s.store.Read(t.Context()).Raw("SELECT count(*) FROM core_sessions WHERE " + column + " = ?", a.Token).Scan(&hits).Error; err != nil {
+		if err := s.store.Read(t.Context()).Raw("SELECT count(*) FROM core_sessions WHERE "+column+" = ?", a.Token).Scan(&hits).Error; err != nil {
 			t.Fatal(err)
 		}
 		n += hits
