@@ -87,6 +87,12 @@ type exchange struct {
 
 // run asks, answers and lets go of everything, unless the answer goes on as a stream.
 func (x *exchange) run() error {
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			x.release() // also after a panic
+		}
+	}()
 	if x.page.Stream {
 		live, err := x.v.s.live.enter(x.v)
 		if err != nil {
@@ -95,12 +101,8 @@ func (x *exchange) run() error {
 		x.live = live
 	}
 	err := x.ask()
-	handedOver := false
 	if err == nil {
 		handedOver, err = x.answer()
-	}
-	if !handedOver {
-		x.release()
 	}
 	return err
 }
