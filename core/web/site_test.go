@@ -46,6 +46,7 @@ type site struct {
 	routes *router.Router
 	shop   *process
 	log    *logText
+	look   *theme.Renderer
 }
 
 // logText is a log that tests can read while it is written.
@@ -95,6 +96,8 @@ func shopManifest() *manifest.Manifest {
 	}
 }
 
+const rowsTemplate = `<h1>{{.Title}}</h1><ul class="rows">{{range .Data.rows}}<li class="row"><a href="{{url "/shop/items" .id}}">{{.name}}</a>{{if .online}}online{{else}}offline{{end}} {{.heard}}</li>{{end}}</ul>`
+
 const itemTemplate = `<h1>{{.Title}}</h1><p id="item">{{.Data.name}} {{.Data.number}}</p><form method="post">{{csrf $}}</form>`
 
 type optionFunc func(*web.Options)
@@ -114,7 +117,8 @@ func newSite(t testing.TB, options ...optionFunc) *site {
 	t.Cleanup(func() { _ = s.people.Close(ctx) })
 	look, err := theme.New(theme.Options{Themes: []fs.FS{themes.FS}})
 	must(t, err)
-	templates := fstest.MapFS{"item.html": {Data: []byte(itemTemplate)}, "broken.html": {Data: []byte(`{{.Data.name.first.second}}{{index .Data.name 99}}`)}}
+	s.look = look
+	templates := fstest.MapFS{"item.html": {Data: []byte(itemTemplate)}, "rows.html": {Data: []byte(rowsTemplate)}, "broken.html": {Data: []byte(`{{.Data.name.first.second}}{{index .Data.name 99}}`)}}
 	_, err = look.Update(func(c *theme.Config) {
 		c.Modules = append(c.Modules, theme.Module{ID: "shop", Digest: "1", Templates: templates})
 	})
@@ -122,8 +126,7 @@ func newSite(t testing.TB, options ...optionFunc) *site {
 	s.shop = newProcess(t)
 	s.publish(router.Serving)
 
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	ln := listener(t)
 	s.url = "http://" + ln.Addr().String()
 	o := web.Options{
 		Log: log, PublicURL: s.url, Key: bytes.Repeat([]byte{7}, 32), People: s.people, Site: s.conf, Theme: look,
@@ -158,6 +161,13 @@ func (s *site) publish(state router.State) {
 	snapshot, err := router.Build([]router.Entry{{Manifest: shopManifest(), State: state, Egress: []string{"https://pay.example"}}})
 	must(s.t, err)
 	s.routes.Store(snapshot)
+}
+
+func listener(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return ln
 }
 
 func must(t testing.TB, err error) {
@@ -280,6 +290,7 @@ type process struct {
 	held   int
 	back   chan struct{} // closed when the process runs again
 	status []int         // what Observe was told
+	quiet  bool          // for benchmarks: remember nothing
 }
 
 func newProcess(t testing.TB) *process {
@@ -323,7 +334,9 @@ func (p *process) on(handle http.HandlerFunc) {
 
 func (p *process) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
-	p.seen = append(p.seen, r.Header.Clone())
+	if !p.quiet {
+		p.seen = append(p.seen, r.Header.Clone())
+	}
 	handle := p.handle
 	p.mu.Unlock()
 	if r.Header.Get("Mortise-Token") != shopToken {
@@ -404,7 +417,9 @@ func (l *lease) Done() <-chan struct{}        { return l.done }
 func (l *lease) Observe(status int, _ time.Duration) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
-	l.p.status = append(l.p.status, status)
+	if !l.p.quiet {
+		l.p.status = append(l.p.status, status)
+	}
 }
 func (l *lease) Release() {
 	l.once.Do(func() {
