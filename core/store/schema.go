@@ -176,3 +176,16 @@ func (s *Store) migratedModules(ctx context.Context) ([]string, error) {
 	}
 	return ids, nil
 }
+
+// exists tells whether a name is a table, a view or a table-valued function of the store. Unlike the authorizer's own connection this one
+// may be asked in the middle of preparing a statement. What a migration has made and not committed yet is the module's own anyway.
+func (s *Store) exists(name string) bool {
+	lower := strings.ToLower(name)
+	if strings.HasPrefix(lower, "sqlite_") || strings.HasPrefix(lower, "pragma_") {
+		return true
+	}
+	var n int
+	err := s.readerDB.QueryRowContext(context.Background(), `SELECT (SELECT count(*) FROM sqlite_master WHERE lower(name) = ?1)
+		+ (SELECT count(*) FROM pragma_module_list WHERE lower(name) = ?1)`, lower).Scan(&n)
+	return err != nil || n > 0
+}

@@ -140,7 +140,7 @@ func (s *session) beginMigration(ctx context.Context, tx *transaction) error {
 		return err
 	}
 	tx.write, tx.owns, tx.idle = true, ownership(s.t.options.Module, others), s.t.limits.MigrateStep
-	auth := &authorizer{module: s.t.options.Module, owns: tx.owns, migrate: true}
+	auth := &authorizer{module: s.t.options.Module, owns: tx.owns, exists: s.t.store.exists, migrate: true}
 	if err := s.acquire(ctx); err != nil {
 		return err
 	}

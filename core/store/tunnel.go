@@ -76,6 +76,7 @@ func (l Limits) orDefaults() Limits {
 
 const (
 	helloTimeout = 5 * time.Second
+	sessionWait  = 250 * time.Millisecond
 	idleConn     = time.Minute // an unused SQLite connection is closed after this
 	janitorEvery = 20 * time.Second
 )
@@ -99,6 +100,7 @@ type Tunnel struct {
 	sessions  map[*session]bool
 	idle      []*conn // read-only connections, the most recently used last
 	closed    bool
+	freed     chan struct{} // gets a token when a session has ended
 
 	writer *conn // used and changed by whoever holds the turn to write
 
@@ -130,7 +132,7 @@ func (s *Store) Tunnel(o TunnelOptions) *Tunnel {
 	o.Tables = slices.Clone(o.Tables)
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Tunnel{store: s, options: o, limits: o.Limits.orDefaults(), log: o.Log.With("module", o.Module), ctx: ctx, cancel: cancel,
-		listeners: map[net.Listener]bool{}, sessions: map[*session]bool{},
+		listeners: map[net.Listener]bool{}, sessions: map[*session]bool{}, freed: make(chan struct{}, 1),
 		bearer: sha256.Sum256([]byte(o.Bearer)), migrateBearer: sha256.Sum256([]byte(o.MigrateBearer))}
 	tables := map[string]bool{}
 	for _, name := range o.Tables {
@@ -192,8 +194,12 @@ func (t *Tunnel) accept(nc net.Conn) {
 
 func (t *Tunnel) forget(s *session) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.sessions, s)
+	t.mu.Unlock()
+	select {
+	case t.freed <- struct{}{}:
+	default: // there is a token already
+	}
 }
 
 // admit decides on a session that has said hello. migrate tells which of the two bearers it showed.
@@ -204,20 +210,41 @@ func (t *Tunnel) admit(s *session, bearer string) (migrate bool, err error) {
 	if !run && !migrate {
 		return false, fault.New(fault.Denied, "the store does not know this caller")
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	open := 0
-	for other := range t.sessions {
-		if other.admitted {
-			open++
+	// A module that has just closed a session may open another before the host has noticed the first one's end.
+	patience := time.NewTimer(sessionWait)
+	defer patience.Stop()
+	for !t.register(s) {
+		select {
+		case <-t.freed:
+		case <-patience.C:
+			return false, fault.New(fault.TooMany, "module %s has %d sessions with the store open already", t.options.Module, t.limits.Sessions)
+		case <-t.ctx.Done():
+			return false, errClosed
 		}
 	}
-	if open >= t.limits.Sessions {
-		return false, fault.New(fault.TooMany, "module %s has %d sessions with the store open already", t.options.Module, open)
+	return migrate, nil
+}
+
+// register counts a session in, if there is room.
+func (t *Tunnel) register(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open() >= t.limits.Sessions {
+		return false
 	}
 	s.admitted = true
 	t.counts.sessions.Add(1)
-	return migrate, nil
+	return true
+}
+
+// open counts sessions. The caller holds mu.
+func (t *Tunnel) open() (n int) {
+	for s := range t.sessions {
+		if s.admitted {
+			n++
+		}
+	}
+	return n
 }
 
 // Close ends all sessions, rolls back what they had open and closes their connections. It returns when that is done.
@@ -250,12 +277,7 @@ func (t *Tunnel) Close() error {
 // Stats counts what happened so far.
 func (t *Tunnel) Stats() TunnelStats {
 	t.mu.Lock()
-	open := 0
-	for s := range t.sessions {
-		if s.admitted {
-			open++
-		}
-	}
+	open := t.open()
 	t.mu.Unlock()
 	c := &t.counts
 	return TunnelStats{Open: open, Sessions: c.sessions.Load(), Queries: c.queries.Load(), Execs: c.execs.Load(), Failed: c.failed.Load(),
@@ -264,7 +286,7 @@ func (t *Tunnel) Stats() TunnelStats {
 
 // newAuthorizer gives the rules for running.
 func (t *Tunnel) newAuthorizer() *authorizer {
-	return &authorizer{module: t.options.Module, owns: t.listed}
+	return &authorizer{module: t.options.Module, owns: t.listed, exists: t.store.exists}
 }
 
 // takeReader gives a read-only connection.
