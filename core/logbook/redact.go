@@ -64,7 +64,7 @@ func scrub(text string) string {
 	if strings.ContainsRune(text, '=') || strings.Contains(text, `":`) || strings.Contains(text, "%3D") {
 		text = pairs.ReplaceAllString(text, "${1}${2}"+redacted)
 	}
-	if strings.ContainsRune(text, ' ') {
+	if lower := strings.ToLower(text); strings.Contains(lower, "bearer") || strings.Contains(lower, "basic") {
 		text = schema.ReplaceAllString(text, "${1} "+redacted)
 	}
 	if strings.Contains(text, "://") {

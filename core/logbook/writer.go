@@ -65,12 +65,20 @@ func (b *Book) gather(first logRow, pause time.Duration) []logRow {
 	return rows
 }
 
+// drain writes all that waits.
 func (b *Book) drain(st *store.Store) {
+	var rows []logRow
 	for {
 		select {
 		case row := <-b.lines:
-			b.save(st, b.gather(row, 0))
+			if rows = append(rows, row); len(rows) == batchSize {
+				b.save(st, rows)
+				rows = nil
+			}
 		default:
+			if len(rows) > 0 {
+				b.save(st, rows)
+			}
 			return
 		}
 	}

@@ -83,7 +83,7 @@ func New(o Options) (*Sender, error) {
 	if o.SiteName == nil {
 		o.SiteName = func() string { return "" }
 	}
-	if _, err := mail.ParseAddress(o.From); err != nil {
+	if !isAddress(o.From) {
 		return nil, fmt.Errorf("the sender's address %q of the site's mails is not an e-mail address", o.From)
 	}
 	s := &Sender{o: o, queue: make(chan queued, mostQueued), done: make(chan struct{}), again: make(map[*queued]*time.Timer)}
@@ -235,36 +235,29 @@ func (s *Sender) now(ctx context.Context, m Message) error {
 		}
 		return err
 	}
-	msg, err := s.build(m)
-	if err != nil {
-		return err
-	}
 	client, err := s.server.client(s.o.TLS)
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, sendLimit)
 	defer cancel()
-	if err := client.DialAndSendWithContext(limited, msg); err != nil {
+	if err := client.DialAndSendWithContext(limited, s.build(m)); err != nil {
 		return fmt.Errorf("send over %s: %w", s.server.name(), err)
 	}
 	return nil
 }
 
-func (s *Sender) build(m Message) (*gomail.Msg, error) {
+func (s *Sender) build(m Message) *gomail.Msg {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := msg.FromFormat(printable(s.o.SiteName()), s.o.From); err != nil {
-		return nil, fmt.Errorf("set the sender: %w", err)
-	}
-	if err := msg.AddToFormat(m.ToName, m.To); err != nil {
-		return nil, fmt.Errorf("set the recipient: %w", err)
-	}
+	// By parsed addresses: FromFormat and its like change quotes in names.
+	msg.FromMailAddress(&mail.Address{Name: printable(s.o.SiteName()), Address: s.o.From})
+	msg.ToMailAddress(&mail.Address{Name: m.ToName, Address: m.To})
 	msg.Subject(m.Subject)
 	msg.SetMessageID()
 	msg.SetDate()
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office answers, please
 	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
-	return msg, nil
+	return msg
 }
 
 func printable(text string) string {
@@ -278,10 +271,6 @@ func printable(text string) string {
 
 // file writes a mail as an .eml file that only the host's user can read: it may hold a link that signs in.
 func (s *Sender) file(m Message, sub string) (string, error) {
-	msg, err := s.build(m)
-	if err != nil {
-		return "", err
-	}
 	folder := filepath.Join(s.o.Folder, sub)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("write a mail: %w", err)
@@ -290,7 +279,7 @@ func (s *Sender) file(m Message, sub string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write a mail: %w", err)
 	}
-	_, err = msg.WriteTo(f)
+	_, err = s.build(m).WriteTo(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		_ = os.Remove(f.Name())
 		return "", fmt.Errorf("write a mail: %w", err)
