@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,6 +119,7 @@ func Render(w http.ResponseWriter, r *http.Request, v View) {
 		return
 	}
 	w.Header().Set("Content-Type", ViewType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // net/http would send what is longer than 2 KiB in chunks
 	status := v.Status
 	if status == 0 {
 		status = http.StatusOK
