@@ -83,13 +83,16 @@ func can(root any, permission string) (bool, error) {
 	return p.Visitor.Can != nil && p.Visitor.Can(permission), nil
 }
 
-// policy is bluemonday's for content of users, without images: they would tell a third party who reads the page.
+// policy allows text, lists, tables and links. Images are left out: they would tell a third party who reads the page.
 var policy = sync.OnceValue(func() *bluemonday.Policy {
-	p := bluemonday.UGCPolicy()
-	p.RequireNoFollowOnLinks(true)
-	p.RequireNoReferrerOnLinks(true)
-	p.AllowURLSchemes("https", "http", "mailto")
-	p.SkipElementsContent("img", "picture", "svg", "math")
+	p := bluemonday.NewPolicy()
+	p.AllowStandardAttributes()
+	p.AllowElements("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "blockquote", "pre", "code", "kbd", "samp", "em", "strong", "b", "i", "u", "s",
+		"del", "ins", "sub", "sup", "small", "mark", "abbr", "dl", "dt", "dd", "figure", "figcaption")
+	p.AllowLists()
+	p.AllowTables()
+	p.AllowStandardURLs() // http, https, mailto and paths of this site
+	p.AllowAttrs("href").OnElements("a")
 	return p
 })
 
