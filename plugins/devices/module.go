@@ -61,6 +61,10 @@ func (m *Devices) Stop(context.Context) error {
 	if m.live != nil {
 		m.live.close()
 	}
+	m.clouds.Range(func(_, c any) bool {
+		c.(*particle.Client).Close()
+		return true
+	})
 	return nil
 }
 

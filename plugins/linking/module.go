@@ -64,6 +64,10 @@ func (m *Linking) Stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 	}
+	m.clouds.Range(func(_, c any) bool {
+		c.(*particle.Client).Close()
+		return true
+	})
 	return nil
 }
 
