@@ -35,6 +35,8 @@ type Options struct {
 
 	// Claim makes the proof by which a module can call others on the visitor's behalf; it is core/services'.
 	Claim func(Claim) string
+	// Admin has the parts of the pages under /admin; without them those pages do not exist.
+	Admin *Admin
 	// Ready says why the site cannot serve yet; nil means always ready.
 	Ready func(ctx context.Context) error
 	// Attention counts the open findings without asking anybody; nil means none.

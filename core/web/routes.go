@@ -95,7 +95,10 @@ func (s *Server) allRoutes() []route {
 	own.get("/account/delete", s.accountDeleteForm)
 	own.post("/account/delete", s.accountDelete)
 
-	return join(machines, everybody, own)
+	if s.o.Admin == nil {
+		return join(machines, everybody, own)
+	}
+	return append(join(machines, everybody, own), s.adminRoutes()...)
 }
 
 func join(groups ...*group) []route {

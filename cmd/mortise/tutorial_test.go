@@ -1,0 +1,97 @@
+package main_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var tutorialFile = regexp.MustCompile("(?ms)^## (plugins/guestbook/\\S+)$.*?^```\\w+\\n(.*?)^```$")
+
+// tutorialFiles takes the files of the guestbook out of the help page, as a reader would.
+func tutorialFiles(t *testing.T, root string) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "core", "help", "module.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, m := range tutorialFile.FindAllStringSubmatch(string(page), -1) {
+		files[m[1]] = m[2]
+	}
+	if len(files) != 4 {
+		t.Fatalf("the help page has %d files of the guestbook, want 4: %v", len(files), files)
+	}
+	return files
+}
+
+func TestTutorial_ItsFilesMakeAWorkingModule(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins := t.TempDir()
+	overlay := map[string]map[string]string{"Replace": {}}
+	for name, text := range tutorialFiles(t, root) {
+		path := filepath.Join(plugins, strings.TrimPrefix(name, "plugins/"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		overlay["Replace"][filepath.Join(root, name)] = path
+	}
+	// The overlay puts the files into the checkout without touching it: other tests look at the folder at the same time.
+	list, _ := json.Marshal(overlay) // texts always encode
+	listFile := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(listFile, list, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-overlay", listFile, "-o", filepath.Join(plugins, "guestbook", "guestbook"), "./plugins/guestbook")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the tutorial's program does not build: %v\n%s", err, out)
+	}
+
+	w := newWorld(t, "--bare", "--plugins", plugins)
+	admin := w.admin()
+	admin.get("/admin/modules")
+	if a := admin.post("/admin/modules/guestbook/enable"); a.status != http.StatusSeeOther {
+		t.Fatalf("enabling the guestbook answered %v", a)
+	}
+	customer := w.customer()
+	if a := customer.get("/guestbook"); a.status != http.StatusOK || !strings.Contains(a.body, "Nobody has written yet") {
+		t.Fatalf("/guestbook answered %v", a)
+	}
+	if a := customer.post("/guestbook", "text", "<b>Hello</b> joiners"); a.status != http.StatusSeeOther {
+		t.Fatalf("writing answered %v", a)
+	}
+	page := customer.get("/guestbook")
+	if !strings.Contains(page.body, "&lt;b&gt;Hello&lt;/b&gt; joiners") || !strings.Contains(page.body, "Thank you for your line.") {
+		t.Errorf("after writing the page is %v", page)
+	}
+	if a := customer.post("/guestbook", "text", ""); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "1 to 500 characters") {
+		t.Errorf("an empty line answered %v", a)
+	}
+	var data struct {
+		Entries []struct {
+			Text string `json:"text"`
+		} `json:"entries"`
+	}
+	if customer.json(http.MethodGet, "/guestbook", nil, &data); len(data.Entries) != 1 || data.Entries[0].Text != "<b>Hello</b> joiners" {
+		t.Errorf("as JSON the page is %+v", data)
+	}
+	if a := w.visit().get("/guestbook"); a.status == http.StatusOK {
+		t.Error("a stranger reads the guestbook")
+	}
+	if a := admin.get("/admin/help/module/guestbook"); a.status != http.StatusOK {
+		t.Errorf("its help page answered %d", a.status)
+	}
+}

@@ -1,0 +1,144 @@
+package web
+
+import (
+	"encoding/json"
+	"net/url"
+
+	"mortise/core/fault"
+	"mortise/core/sdk"
+	"mortise/core/theme"
+)
+
+// appearanceData is the data of the page admin_appearance.
+type appearanceData struct {
+	Site  []themeData `json:"site"`
+	Admin []themeData `json:"admin"`
+}
+
+// themeData is one theme to choose.
+type themeData struct {
+	theme.Info
+	Active bool `json:"active"`
+}
+
+func (s *Server) themesOf(surface, active string) []themeData {
+	list := []themeData{}
+	for _, info := range s.o.Theme.Themes() {
+		if info.Surface == surface {
+			list = append(list, themeData{Info: info, Active: info.ID == active})
+		}
+	}
+	return list
+}
+
+func (s *Server) appearancePage() theme.Page {
+	data := appearanceData{
+		Site:  s.themesOf(theme.SurfaceSite, s.o.Site.Get("theme.site")),
+		Admin: s.themesOf(theme.SurfaceAdmin, s.o.Site.Get("theme.admin")),
+	}
+	return theme.Page{Template: "admin_appearance", Title: "Appearance", Data: data, Breadcrumbs: crumbs()}
+}
+
+func (s *Server) appearance(v *visit) error { return v.render(s.appearancePage()) }
+
+// appearanceChoose switches a theme while the site runs.
+func (s *Server) appearanceChoose(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	for _, info := range s.o.Theme.Themes() {
+		if info.ID != f.text("theme") {
+			continue
+		}
+		if info.Problem != "" {
+			return v.again(s.appearancePage(), fault.New(fault.Conflict, "%s cannot be used: %s", info.Name, info.Problem))
+		}
+		if err := s.o.Site.Set(v.c.Context(), map[string]string{"theme." + info.Surface: info.ID}); err != nil {
+			return v.again(s.appearancePage(), err)
+		}
+		return v.redirect("/admin/appearance", sdk.Message{Tone: sdk.Good, Text: "Pages are now drawn with " + info.Name + "."})
+	}
+	return v.again(s.appearancePage(), fault.New(fault.NotFound, "There is no such theme."))
+}
+
+// themeFormData is the data of the page admin_theme.
+type themeFormData struct {
+	Theme  theme.Info  `json:"theme"`
+	Fields []fieldData `json:"fields"`
+	Active bool        `json:"active"`
+}
+
+// themeSettings gives what the maker changed of a theme.
+func (s *Server) themeSettings(id string) map[string]string {
+	values := map[string]string{}
+	if text := s.o.Site.Get("theme.settings." + id); text != "" {
+		if err := json.Unmarshal([]byte(text), &values); err != nil {
+			s.o.Log.Warn("theme settings cannot be read, the theme's own count", "theme", id, "error", err.Error())
+			return map[string]string{}
+		}
+	}
+	return values
+}
+
+func (s *Server) themeOf(v *visit) (theme.Info, error) {
+	for _, info := range s.o.Theme.Themes() {
+		if info.ID == v.param("theme") && (info.Surface == theme.SurfaceSite || info.Surface == theme.SurfaceAdmin) {
+			return info, nil
+		}
+	}
+	return theme.Info{}, errNotFound
+}
+
+func (s *Server) themePage(info theme.Info, values map[string]string) theme.Page {
+	data := themeFormData{Theme: info, Fields: []fieldData{}, Active: info.ID == s.o.Site.Get("theme."+info.Surface)}
+	for _, setting := range info.Settings {
+		var value any = setting.Default
+		if chosen, ok := values[setting.Key]; ok {
+			value = chosen
+		}
+		data.Fields = append(data.Fields, fieldData{Setting: setting, Value: value, Set: value != nil})
+	}
+	return theme.Page{Template: "admin_theme", Title: info.Name, Data: data, Breadcrumbs: crumbs(sdk.Link{Title: "Appearance", Path: "/admin/appearance"})}
+}
+
+func (s *Server) appearanceTheme(v *visit) error {
+	info, err := s.themeOf(v)
+	if err != nil {
+		return err
+	}
+	return v.render(s.themePage(info, s.themeSettings(info.ID)))
+}
+
+// appearanceSave keeps a theme's settings. Colours without enough contrast are refused.
+func (s *Server) appearanceSave(v *visit) error {
+	f, err := v.form()
+	if err != nil {
+		return err
+	}
+	info, err := s.themeOf(v)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{}
+	for _, setting := range info.Settings {
+		if text := f.text(setting.Key); text != "" {
+			values[setting.Key] = text
+		}
+	}
+	wrong, err := s.o.Theme.CheckSettings(info.ID, values)
+	if err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		return v.again(s.themePage(info, values), fault.InvalidFields("These settings were not saved.", wrong))
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Site.Set(v.c.Context(), map[string]string{"theme.settings." + info.ID: string(text)}); err != nil {
+		return v.again(s.themePage(info, values), err)
+	}
+	return v.redirect("/admin/appearance/"+url.PathEscape(info.ID), sdk.Message{Tone: sdk.Good, Text: "Saved. Every page shows it now."})
+}
