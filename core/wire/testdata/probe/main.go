@@ -1,4 +1,5 @@
-// Command probe is a module for tests. It behaves as the environment variable PROBE asks for, and as badly as a page asks for.
+// Command probe is a module for tests. It behaves as the environment variable PROBE, or the file
+// "behaviour" of its folder, asks for, and as badly as a page asks for.
 package main
 
 import (
@@ -24,7 +25,19 @@ import (
 //go:embed module.yaml
 var manifest []byte
 
-var behaviour = os.Getenv("PROBE")
+var behaviour = wanted()
+
+// wanted is what the environment asks for, or the file "behaviour" of the working directory.
+func wanted() string {
+	if b := os.Getenv("PROBE"); b != "" {
+		return b
+	}
+	text, err := os.ReadFile("behaviour")
+	if err != nil {
+		return "" // an ordinary module
+	}
+	return string(text)
+}
 
 func main() {
 	switch behaviour {
