@@ -90,13 +90,8 @@ func TestFrameReader_GivesFramesAndRefusesLongOnes(t *testing.T) {
 	}
 	// A length that is only claimed takes no memory.
 	claim := append([]byte{0xff, 0xff, 0xff, 0x01, 'Q'}, "little"...)
-	if allocated := testing.AllocsPerRun(5, func() {
-		_, body, err := tunnel.NewFrameReader(bytes.NewReader(claim)).Read(nil, tunnel.MaxAnswer)
-		if err == nil || cap(body) > 4<<20 {
-			t.Errorf("%d bytes for a claim, %v", cap(body), err)
-		}
-	}); allocated > 100 {
-		t.Errorf("%v allocations", allocated)
+	if _, body, err := tunnel.NewFrameReader(bytes.NewReader(claim)).Read(nil, tunnel.MaxAnswer); err == nil || cap(body) > 4<<20 {
+		t.Errorf("%d bytes for a claim, %v", cap(body), err)
 	}
 }
 
