@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"mortise/core/sdk"
 	"mortise/core/theme"
+	"mortise/core/web"
 )
 
 // rows is a page's data: twenty devices, about 2 KiB of JSON.
@@ -26,7 +28,7 @@ func rows() []map[string]any {
 // BenchmarkPage_ThroughTheModule is a signed-in themed page whose data comes over the pages socket (from a net/http server in
 // this very process, so that its cost is counted too).
 func BenchmarkPage_ThroughTheModule(b *testing.B) {
-	s := newSite(b)
+	s := newSite(b, silent)
 	visitor := s.customer()
 	list := rows()
 	s.shop.quiet = true
@@ -57,12 +59,14 @@ func BenchmarkPage_InProcess(b *testing.B) {
 
 // BenchmarkData_ThroughTheModule is the same page for a program: without the theme.
 func BenchmarkData_ThroughTheModule(b *testing.B) {
-	s := newSite(b)
+	s := newSite(b, silent)
 	visitor := s.customer()
 	s.shop.quiet = true
 	s.shop.on(item("lamp"))
 	load(b, s.url+"/shop", cookies(visitor), fasthttp.StatusOK, "Accept", "application/json")
 }
+
+func silent(o *web.Options) { o.Log = slog.New(slog.DiscardHandler) }
 
 func cookies(visitor *browser) string {
 	u, _ := url.Parse(visitor.s.url)

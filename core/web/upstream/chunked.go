@@ -82,8 +82,11 @@ func (c *chunked) line() ([]byte, error) {
 	for {
 		have, _ := c.r.Peek(min(c.r.Buffered(), lineLimit))
 		if i := bytes.IndexByte(have, '\n'); i >= 0 {
-			line := bytes.TrimSuffix(have[:i], []byte("\r"))
+			line, strict := bytes.CutSuffix(have[:i], []byte("\r"))
 			_, _ = c.r.Discard(i + 1) // it was peeked
+			if !strict || bytes.IndexByte(line, '\r') >= 0 {
+				return nil, errChunk // who reads a bare LF as the end of a line sees other chunks than who does not
+			}
 			return line, nil
 		}
 		if len(have) >= lineLimit {
