@@ -29,7 +29,7 @@ var (
 // the unquoted ASCII local parts that mail systems give to people, and any domain name or host name. ok is false for anything else.
 func NormaliseEmail(s string) (email string, ok bool) {
 	s = strings.TrimSpace(s)
-	if len(s) > 254 {
+	if len(s) > 254 || !utf8.ValidString(s) {
 		return "", false
 	}
 	at := strings.LastIndexByte(s, '@')
@@ -39,6 +39,10 @@ func NormaliseEmail(s string) (email string, ok bool) {
 	local := strings.ToLower(s[:at])
 	domain, err := idna.Lookup.ToASCII(s[at+1:])
 	if err != nil || domain == "" || strings.HasSuffix(domain, ".") || len(domain) > 253 || len(local) > 64 || !localPart.MatchString(local) {
+		return "", false
+	}
+	// What ToASCII makes of odd input is not always a name itself; only a name has one form.
+	if again, err := idna.Lookup.ToASCII(domain); err != nil || again != domain {
 		return "", false
 	}
 	for label := range strings.SplitSeq(domain, ".") {
