@@ -80,8 +80,12 @@ func unavailable(id string, state State, after time.Duration) error {
 	return fault.Wrap(fault.Unavailable, &NotRunningError{State: state, After: after}, "The module %s does not run at the moment.", id)
 }
 
-// WaitRunning waits until the module runs or ctx ends; then the error is as Acquire's. It returns at once for a module that
-// nobody is going to start.
+// noticeTime is how long an instance may be dead before this package knows: the kernel closes a process's sockets some
+// milliseconds before it reports the end.
+const noticeTime = 30 * time.Millisecond
+
+// WaitRunning is for trying again after a request failed: it waits until the module runs or ctx ends; then the error is as
+// Acquire's. It returns at once for a module that nobody is going to start, and within a moment for one that seems to run.
 func (s *Supervisor) WaitRunning(ctx context.Context, id string) error {
 	u := s.unit(id)
 	if u == nil {
@@ -89,8 +93,14 @@ func (s *Supervisor) WaitRunning(ctx context.Context, id string) error {
 	}
 	for {
 		state, changed := u.watch()
-		if u.instance.Load() != nil {
-			return nil
+		if i := u.instance.Load(); i != nil && !i.closed.Load() {
+			select {
+			case <-i.process.Exited():
+			case <-time.After(noticeTime):
+				return nil
+			case <-ctx.Done():
+				return nil
+			}
 		}
 		if !state.on() {
 			return u.notRunning()

@@ -11,7 +11,7 @@ func TestPause_DoublesToABoundWithJitterAfterTheFirst(t *testing.T) {
 	for _, c := range []struct {
 		n    int
 		want time.Duration
-	}{{0, 500 * time.Millisecond}, {1, 500 * time.Millisecond}, {2, time.Second}, {3, 2 * time.Second}, {7, 32 * time.Second}, {8, time.Minute}, {1000, time.Minute}} {
+	}{{0, 100 * time.Millisecond}, {1, 100 * time.Millisecond}, {2, 500 * time.Millisecond}, {3, time.Second}, {8, 32 * time.Second}, {9, time.Minute}, {1000, time.Minute}} {
 		from, to := pause(c.n, 500*time.Millisecond, time.Minute, low), pause(c.n, 500*time.Millisecond, time.Minute, high)
 		if c.n <= 1 && (from != c.want || to != c.want) {
 			t.Errorf("pause %d = %s…%s, want exactly %s", c.n, from, to, c.want)

@@ -11,15 +11,16 @@ import (
 	"mortise/core/wire"
 )
 
-// pause is how long to wait before start number n (from 1) after ends in a row: doubled each time, up to the longest, and spread
-// by a fifth so that modules that fell together do not rise together. The first is exact.
+// pause is how long to wait before the next start after n ends in a row. After the first it is short: a module that ended once
+// should be back within a second, and its start takes some of that. Then it begins with first and is doubled each time, up to
+// the longest, and spread by a fifth so that modules that fell together do not rise together.
 func pause(n int, first, longest time.Duration, random func() float64) time.Duration {
 	if n <= 1 {
-		return first
+		return first / 5
 	}
 	d := longest
 	if n < 30 {
-		d = min(first<<(n-1), longest)
+		d = min(first<<(n-2), longest)
 	}
 	return time.Duration(float64(d) * (0.8 + 0.4*random()))
 }

@@ -33,7 +33,7 @@ type Options struct {
 	StartTime        time.Duration // 10 s until the program answers
 	OperationTime    time.Duration // 30 s for a start, a migration, a test of settings
 	DrainTime        time.Duration // 10 s
-	FirstPause       time.Duration // 0.5 s before the first restart; doubled for each further one
+	FirstPause       time.Duration // 0.5 s before the second restart in a row, doubled for each further one; the first waits a fifth of it
 	LongestPause     time.Duration // 60 s
 	HealthyAfter     time.Duration // 10 min, then the pauses begin anew
 	QuarantineWindow time.Duration // 10 min

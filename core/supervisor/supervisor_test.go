@@ -563,15 +563,22 @@ func TestCycles_LeakNothing(t *testing.T) {
 		}
 	}
 	cycle()
-	before := runtime.NumGoroutine()
+	before := goroutines()
 	for range 3 {
 		cycle()
 	}
-	// fasthttp's client keeps one goroutine that cleans its pool until that is empty; it ends by itself within a second.
-	waitFor(t, "the end of all goroutines", 15*time.Second, func() bool { return runtime.NumGoroutine() <= before })
+	waitFor(t, "the end of all goroutines", 10*time.Second, func() bool { return goroutines() <= before })
 	if left, _ := os.ReadDir(o.RunDir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// goroutines counts all but fasthttp's that clean the pool of a client: those end by themselves, a minute after the last
+// connection.
+func goroutines() int {
+	buf := make([]byte, 1<<20)
+	stacks := string(buf[:runtime.Stack(buf, true)])
+	return strings.Count(stacks, "\n\ngoroutine ") + 1 - strings.Count(stacks, "connsCleaner(")
 }
 
 func TestUnderLoad_OnlyRequestsInFlightAreLost(t *testing.T) {
@@ -600,6 +607,7 @@ func TestUnderLoad_OnlyRequestsInFlightAreLost(t *testing.T) {
 					_ = s.WaitRunning(t.Context(), "probe")
 				default:
 					lost.Add(1)
+					_ = s.WaitRunning(t.Context(), "probe")
 				}
 			}
 		})
@@ -613,8 +621,8 @@ func TestUnderLoad_OnlyRequestsInFlightAreLost(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	t.Logf("%d good, %d lost, %d told to wait", good.Load(), lost.Load(), unavailable.Load())
-	// What fails before the end is noticed, about a millisecond, are requests in flight and those that dialled in between.
-	if lost.Load() > 60 {
+	// Each of the three may lose what it had in flight, and one more that dialled before the end was noticed.
+	if lost.Load() > 6 {
 		t.Errorf("%d requests were lost", lost.Load())
 	}
 }
