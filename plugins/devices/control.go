@@ -136,7 +136,7 @@ func (m *Devices) readVariable(w http.ResponseWriter, r *http.Request) {
 		data.Trouble = m.failedCall(ctx, t, got.err)
 		data.State, data.Message, view.Status = "failed", data.Trouble.Message, data.Trouble.Status
 	} else {
-		m.keep(ctx, sdk.UserFrom(ctx).UserID, t, map[string]reading{name: got})
+		m.keep(ctx, sdk.UserFrom(ctx).UserID, t, map[string]reading{name: got}, "value")
 		data.valueView = m.viewOfReading(t, got, data.valueView)
 	}
 	view.Data = data
@@ -194,13 +194,18 @@ func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
 	if t == nil {
 		return
 	}
-	form := formData{Event: strings.TrimSpace(r.PostFormValue("name")), Data: r.PostFormValue("data")}
+	// The page has a second field "name", that of the device, so its own form calls this one event_name.
+	field := "name"
+	if r.PostFormValue(field) == "" && r.PostForm.Has("event_name") {
+		field = "event_name"
+	}
+	form := formData{Event: strings.TrimSpace(r.PostFormValue(field)), Data: r.PostFormValue("data")}
 	wrong := map[string]string{}
 	switch {
 	case form.Event == "" || len(form.Event) > maxName || !isPlain(form.Event):
-		wrong["name"] = "expected a name of 1 to 64 characters without blanks, such as garden/pump"
+		wrong[field] = "expected a name of 1 to 64 characters without blanks, such as garden/pump"
 	case strings.HasPrefix(form.Event, "spark/") || strings.HasPrefix(form.Event, "particle/"):
-		wrong["name"] = "names that start with spark/ or particle/ belong to Particle"
+		wrong[field] = "names that start with spark/ or particle/ belong to Particle"
 	}
 	if len(form.Data) > maxArgument || !utf8.ValidString(form.Data) {
 		wrong["data"] = "expected at most 1024 bytes of text"

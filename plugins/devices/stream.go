@@ -27,6 +27,7 @@ type eventsData struct {
 //
 //	event: event     a device or the account published something; data is an eventView, id its number
 //	event: value     variables were read: {"values":{name: valueView}}
+//	event: late      the same, for values that a page gave up waiting for
 //	event: call      a function was called from a page: {"call": callView}
 //	event: device    it went online or offline: {"device":{"online","status","last_heard"}}
 //	event: upstream  {"upstream":{"state":"live|connecting|reconnecting|dead","text"}}

@@ -101,18 +101,18 @@ func (m *Devices) readAll(ctx context.Context, t *target, names []string, wait t
 		case <-timer.C:
 			missing := len(names) - len(got)
 			go m.keepLate(userID, t, answers, missing)
-			m.keep(m.host.Context(), userID, t, got)
+			m.keep(m.host.Context(), userID, t, got, "value")
 			return got
 		}
 	}
-	m.keep(m.host.Context(), userID, t, got)
+	m.keep(m.host.Context(), userID, t, got, "value")
 	return got
 }
 
 func (m *Devices) keepLate(userID int64, t *target, answers <-chan reading, missing int) {
 	for range missing {
 		r := <-answers // each read ends by its own time limit
-		m.keep(m.host.Context(), userID, t, map[string]reading{r.name: r})
+		m.keep(m.host.Context(), userID, t, map[string]reading{r.name: r}, "late")
 	}
 }
 
@@ -132,11 +132,11 @@ func (m *Devices) readOne(ctx context.Context, t *target, name string) reading {
 	return reading{name: name, value: v.Value, at: m.now(), err: err}
 }
 
-// keep writes values that were read, and tells open pages.
-func (m *Devices) keep(ctx context.Context, userID int64, t *target, got map[string]reading) {
+// keep writes values that were read, and tells open pages: by "value", or by "late" when pages show the old ones as stale.
+func (m *Devices) keep(ctx context.Context, userID int64, t *target, got map[string]reading, name string) {
 	var rows []value
 	told := map[string]valueView{}
-	for name, r := range got {
+	for variable, r := range got {
 		if r.err != nil {
 			continue
 		}
@@ -144,8 +144,8 @@ func (m *Devices) keep(ctx context.Context, userID int64, t *target, got map[str
 		if err != nil || len(text) > 16<<10 {
 			continue
 		}
-		rows = append(rows, value{UserID: userID, AccountID: t.account.ID, DeviceID: t.device.ID, Name: name, Value: string(text), ReadAt: r.at})
-		told[name] = m.viewOfReading(t, r, valueView{Name: name, Type: t.device.Variables[name], Tile: tileOf("var", name)})
+		rows = append(rows, value{UserID: userID, AccountID: t.account.ID, DeviceID: t.device.ID, Name: variable, Value: string(text), ReadAt: r.at})
+		told[variable] = m.viewOfReading(t, r, valueView{Name: variable, Type: t.device.Variables[variable], Tile: tileOf("var", variable)})
 	}
 	if len(rows) == 0 {
 		return
@@ -153,7 +153,7 @@ func (m *Devices) keep(ctx context.Context, userID int64, t *target, got map[str
 	if err := m.records.saveValues(ctx, rows); err != nil {
 		m.host.Log().Warn("values could not be kept", "error", err)
 	}
-	m.live.tell(t.account, t.device.ID, "value", map[string]any{"values": told})
+	m.live.tell(t.account, t.device.ID, name, map[string]any{"values": told})
 }
 
 func (m *Devices) viewOfKnown(t *target, name string, known map[string]value) valueView {

@@ -81,7 +81,9 @@ func lastFailure(t *testing.T, a moduletest.Answer) failedData {
 func TestLinking_ExplainsEachFailureOnAPageAndToTheStaff(t *testing.T) {
 	t.Parallel()
 	faults := func(f particletest.Faults) func(*bench) { return func(b *bench) { b.cloud.Faults.Set(f) } }
-	rule := func(r particletest.Rule) func(*bench) { return faults(particletest.Faults{Rules: []particletest.Rule{r}}) }
+	rule := func(r particletest.Rule) func(*bench) {
+		return faults(particletest.Faults{Rules: []particletest.Rule{r}})
+	}
 	for _, tc := range []struct {
 		name   string
 		change func(*bench) // between start and callback

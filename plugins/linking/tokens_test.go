@@ -354,4 +354,3 @@ func TestStop_WaitsForWhatWasBegun(t *testing.T) {
 	}
 	b.module.behind(func(context.Context) { t.Error("something began after the stop") })
 }
-
