@@ -26,7 +26,7 @@ var checkTime = time.Date(2026, time.March, 14, 15, 9, 26, 0, time.UTC)
 // template that does not parse, one that fails while it is drawn, colours that are too close.
 //
 // The sample of a template is the JSON file x.sample.json beside x.html (the view's data); a theme's own sample counts before
-// the module's. Without one the template is drawn with no data, which must work too: a list is empty on its first day.
+// the module's. A template without one is drawn with no data.
 func Check(o CheckOptions) []Problem {
 	sources, broken, err := readSources(o.Themes)
 	if err != nil {
@@ -90,7 +90,7 @@ func samplesOf(chain []*source, prefix string) map[string][]byte {
 	return samples
 }
 
-// checkSet draws every page of a set: with its sample, and with no data at all.
+// checkSet draws every page of a set.
 func (r *Renderer) checkSet(s *surface, set *set, samples map[string][]byte) []Problem {
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(set.files)) {
@@ -99,34 +99,26 @@ func (r *Renderer) checkSet(s *surface, set *set, samples map[string][]byte) []P
 			continue
 		}
 		page := samplePage(s.info.Surface, set.module, name)
+		if sample, ok := samples[name]; ok {
+			data, err := Decode(sample)
+			if err != nil {
+				problems = append(problems, Problem{Theme: s.info.ID, Module: set.module, Template: name + ".sample.json", Message: err.Error()})
+				continue
+			}
+			page.Data = data
+		}
 		if err := r.Render(io.Discard, page); err != nil {
-			problems = append(problems, found(s.info.ID, set, name, "without data: ", err))
-			continue
-		}
-		sample, ok := samples[name]
-		if !ok {
-			continue
-		}
-		data, err := Decode(sample)
-		if err != nil {
-			problems = append(problems, Problem{Theme: s.info.ID, Module: set.module, Template: name + ".sample.json", Message: err.Error()})
-			continue
-		}
-		page.Data = data
-		if err := r.Render(io.Discard, page); err != nil {
-			problems = append(problems, found(s.info.ID, set, name, "with its sample: ", err))
+			problems = append(problems, found(s.info.ID, set, name, err))
 		}
 	}
 	return problems
 }
 
-func found(theme string, set *set, name, when string, err error) Problem {
-	p := Problem{Theme: theme, Module: set.module, Template: set.files[name].shown(), Message: when + err.Error()}
-	if at, ok := problemIn(err); ok {
-		at.Message = when + at.Message
-		return at
+func found(theme string, set *set, name string, err error) Problem {
+	if p, ok := problemIn(err); ok {
+		return p
 	}
-	return p
+	return Problem{Theme: theme, Module: set.module, Template: set.files[name].shown(), Message: err.Error()}
 }
 
 // samplePage is a page of a signed-in person who may do everything, with one of everything that a frame shows.

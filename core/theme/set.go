@@ -16,7 +16,8 @@ import (
 // that what one module defines cannot replace what another does.
 //
 // It draws through Fiber's template engine, always without the engine's layout argument: with it the engine holds its mutex
-// during the whole render, which makes all renders of a site wait for each other.
+// during the whole render, which makes all renders of a site wait for each other. (Executing the templates without the engine
+// takes the same CPU time: 0.26 ms for a page with 25 rows.)
 type set struct {
 	theme, module string
 	engine        *html.Engine
