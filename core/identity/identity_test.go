@@ -77,7 +77,8 @@ func newSite(t testing.TB) *site {
 func (s *site) start() {
 	s.t.Helper()
 	service, err := identity.New(s.t.Context(), s.store, identity.Options{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.now, HashParallel: 4,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.now,
+		HashParallel:     32, // more than any test needs, so that a busy machine does not make them wait
 		RegistrationOpen: func() bool { return s.open },
 		Publish: func(_ context.Context, _ *gorm.DB, name, subject string, _ any) error {
 			s.mu.Lock()

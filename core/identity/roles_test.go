@@ -127,7 +127,7 @@ func TestList_IsQuickWithTenThousandPeople(t *testing.T) {
 		if _, err := s.List(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took > time.Second { // usually 10 ms; the machine may be busy
+		if took := time.Since(start); took > 3*time.Second { // usually 5 ms; the machine may be busy
 			t.Errorf("%+v took %s", q, took)
 		} else {
 			t.Logf("%+v took %s", q, took)
