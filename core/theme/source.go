@@ -39,6 +39,9 @@ func readSources(roots []fs.FS) (map[string]*source, map[string]error, error) {
 	sources, broken := map[string]*source{}, map[string]error{}
 	for _, root := range roots {
 		entries, err := fs.ReadDir(root, ".")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a site without themes of its own
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("list the themes: %w", err)
 		}
