@@ -38,9 +38,10 @@ func (s *lineSink) take(stream string, text []byte, cut bool) {
 	now := s.now()
 	s.tokens = min(lineBurst, s.tokens+now.Sub(s.filled).Seconds()*linesASecond)
 	s.filled = now
-	starts := bytes.HasPrefix(text, []byte("panic: ")) || bytes.HasPrefix(text, []byte("fatal error: "))
+	starts := stream == "stderr" && (bytes.HasPrefix(text, []byte("panic: ")) || bytes.HasPrefix(text, []byte("fatal error: ")))
+	urgent := starts || s.panicUp && stream == "stderr"
 	// The words of a panic are the most wanted lines of all: they have a budget of their own, down to -lineBurst.
-	if s.tokens < 1 && (!starts && !s.panicUp || s.tokens < 1-lineBurst) {
+	if s.tokens < 1 && (!urgent || s.tokens < 1-lineBurst) {
 		s.dropped++
 		return
 	}
@@ -48,10 +49,10 @@ func (s *lineSink) take(stream string, text []byte, cut bool) {
 	s.report(now)
 	line := parseLine(text, now)
 	line.Stream, line.Cut = stream, cut
-	if starts && stream == "stderr" {
+	if starts {
 		s.panicUp = true
 	}
-	if line.Raw && s.panicUp && stream == "stderr" {
+	if line.Raw && urgent {
 		line.Level = slog.LevelError
 	}
 	s.log(line)

@@ -53,6 +53,7 @@ type processRunner struct {
 	mu       sync.Mutex
 	pid      int
 	reaped   bool
+	doomed   bool // Kill was called before there was a process
 	exit     Exit
 	protocol int // of the handshake line; 0 before it
 	exited   chan struct{}
@@ -130,6 +131,9 @@ func (r *processRunner) run(p pipes, handshakeIn *io.PipeWriter, started chan<- 
 	}
 	r.mu.Lock()
 	r.pid = cmd.Process.Pid
+	if r.doomed {
+		killGroup(r.pid, syscall.SIGKILL)
+	}
 	r.mu.Unlock()
 
 	if r.onStart != nil {
@@ -218,7 +222,10 @@ func exitOf(state *os.ProcessState) Exit {
 
 // Kill ends the process group: SIGTERM, a moment, SIGKILL. It returns within termTime and killTime, whatever the process does.
 func (r *processRunner) Kill(context.Context) error {
-	pid := r.processID()
+	r.mu.Lock()
+	pid := r.pid
+	r.doomed = true
+	r.mu.Unlock()
 	if pid == 0 {
 		return nil
 	}
