@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"mortise/core/fault"
 	"mortise/core/sdk"
@@ -57,16 +59,34 @@ func (v *visit) html(p *theme.Page) error {
 	res.Header.SetContentType(fiber.MIMETextHTMLCharsetUTF8)
 	res.Header.Set(fiber.HeaderContentSecurityPolicy, v.policy(p.Nonce))
 	v.personal()
+	v.pack()
 	return nil
 }
 
-// personal marks an answer that belongs to one visitor.
+// packFrom is the size in bytes from which a page is worth compressing.
+const packFrom = 2 << 10
+
+// pack compresses a page for a browser that takes it. That no secret can be guessed from the size is the work of csrf's mask.
+func (v *visit) pack() {
+	res := v.c.Response()
+	if len(res.Body()) < packFrom || v.method == fiber.MethodHead || !strings.Contains(v.c.Get(fiber.HeaderAcceptEncoding), "gzip") {
+		return
+	}
+	res.SetBodyRaw(fasthttp.AppendGzipBytesLevel(nil, res.Body(), fasthttp.CompressBestSpeed))
+	res.Header.Set(fiber.HeaderContentEncoding, "gzip")
+}
+
+// personal marks an answer that belongs to one visitor. The host's own pages about a person are not kept anywhere.
 func (v *visit) personal() {
 	h := &v.c.Response().Header
 	if len(h.Peek(fiber.HeaderCacheControl)) == 0 {
-		h.Set(fiber.HeaderCacheControl, "private, no-cache")
+		if v.module == "" && (v.signedIn || v.unsafe()) {
+			h.Set(fiber.HeaderCacheControl, "no-store")
+		} else {
+			h.Set(fiber.HeaderCacheControl, "private, no-cache")
+		}
 	}
-	h.Set(fiber.HeaderVary, "Accept, Cookie")
+	h.Set(fiber.HeaderVary, "Accept, Cookie, Accept-Encoding")
 	v.offerToken()
 }
 

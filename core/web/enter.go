@@ -34,7 +34,7 @@ func (s *Server) enter(c *fiber.Ctx) error {
 func (s *Server) attend(v *visit) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.o.Log.Error("a handler panicked", "request_id", v.id, "method", v.method, "path", v.path, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			s.o.Log.Error("a handler panicked", "request_id", v.id, "method", v.method, "path", v.shown(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			v.c.Response().Reset()
 			s.protect(v)
 			err = fault.New(fault.Internal, "panic")
@@ -50,8 +50,8 @@ func (s *Server) attend(v *visit) (err error) {
 
 // arrive makes the visit. A request id from outside is not believed: it would let strangers write into our log's index.
 func (s *Server) arrive(c *fiber.Ctx) *visit {
-	v := &visit{c: c, s: s, id: newRequestID(), start: s.o.Now(), method: c.Method(), surface: "site"}
-	raw := strings.Clone(string(c.Context().URI().PathOriginal()))
+	v := &visit{c: c, s: s, id: newRequestID(), start: s.o.Now(), method: methodOf(c), surface: "site"}
+	raw := string(c.Context().URI().PathOriginal())
 	if v.path, v.honest = canonicalPath(raw); !v.honest {
 		v.path = clip(strings.ToValidUTF8(raw, "?"), 256)
 	}
@@ -61,6 +61,16 @@ func (s *Server) arrive(c *fiber.Ctx) *visit {
 	v.address, v.scheme = s.peers.who(c, s.tls, s.o.TrustedProxies)
 	v.json = wantsJSON(c.Get(fiber.HeaderAccept))
 	return v
+}
+
+// methodOf gives the method as text that stays: fiber's lies in a buffer that is used again.
+func methodOf(c *fiber.Ctx) string {
+	for _, known := range fiber.DefaultMethods {
+		if c.Method() == known {
+			return known
+		}
+	}
+	return strings.Clone(c.Method())
 }
 
 func newRequestID() string {
@@ -81,7 +91,7 @@ func (s *Server) protect(v *visit) {
 	h.Set(fiber.HeaderPermissionsPolicy, "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	if s.tls {
-		h.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
+		h.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 }
 
@@ -92,7 +102,7 @@ func (s *Server) depart(v *visit) {
 	status := v.c.Response().StatusCode()
 	s.meters.observe(v.module, status, took)
 	if s.o.Log.Enabled(context.Background(), slog.LevelDebug) {
-		s.o.Log.Debug("request", "request_id", v.id, "method", v.method, "path", v.path, "status", status, "took", took, "module", v.module)
+		s.o.Log.Debug("request", "request_id", v.id, "method", v.method, "path", v.shown(), "status", status, "took", took, "module", v.module)
 	}
 }
 

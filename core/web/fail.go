@@ -75,9 +75,9 @@ func (s *Server) fail(v *visit, err error) {
 	v.recognizeOnce()
 	p := v.problem(err)
 	if p.Status >= 500 && p.Status != fiber.StatusServiceUnavailable && p.Status != fiber.StatusGatewayTimeout {
-		s.o.Log.Error("a request failed", "request_id", v.id, "method", v.method, "path", v.path, "module", v.module, "status", p.Status, "error", err.Error())
+		s.o.Log.Error("a request failed", "request_id", v.id, "method", v.method, "path", v.shown(), "module", v.module, "status", p.Status, "error", err.Error())
 	} else {
-		s.o.Log.Debug("a request was refused", "request_id", v.id, "method", v.method, "path", v.path, "status", p.Status, "error", err.Error())
+		s.o.Log.Debug("a request was refused", "request_id", v.id, "method", v.method, "path", v.shown(), "status", p.Status, "error", err.Error())
 	}
 	res := v.c.Response()
 	res.ResetBody()
@@ -93,7 +93,7 @@ func (s *Server) fail(v *visit, err error) {
 	switch {
 	case v.json:
 		v.problemJSON(p)
-	case p.Status == fiber.StatusUnauthorized && (v.method == fiber.MethodGet || v.method == fiber.MethodHead):
+	case p.Status == fiber.StatusUnauthorized && !v.signedIn && (v.method == fiber.MethodGet || v.method == fiber.MethodHead):
 		res.SetStatusCode(fiber.StatusSeeOther)
 		res.Header.Set(fiber.HeaderLocation, "/login?next="+url.QueryEscape(localPath(v.location())))
 	default:
@@ -161,9 +161,12 @@ func (v *visit) problemPage(p problem) {
 		"status": p.Status, "kind": p.Kind, "title": p.Title, "message": p.Title, "reference": p.Reference,
 		"missing_permission": p.Permission, "retry_after": p.RetryAfter, "home": "/", "signed_in": v.signedIn, "path": v.path,
 	}
-	page := theme.Page{Template: "error", Title: headline(p.Status), Data: data, Status: p.Status}
+	page := theme.Page{Template: "error", Title: headline(p.Status), Data: data, Status: p.Status, FieldErrors: p.Fields}
 	module := v.module
 	v.module = "" // the page is the host's, whoever failed
+	if !v.can(identity.AdminAccess) {
+		v.surface = theme.SurfaceSite // the frame of the admin pages is for those who may see it
+	}
 	err := v.html(&page)
 	v.module = module
 	if err == nil {

@@ -1,9 +1,14 @@
 package web_test
 
 import (
+	"compress/gzip"
+	"context"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
+
+	"mortise/core/identity"
 )
 
 func TestHome_InvitesWhoIsNotSignedInAndWelcomesWhoIs(t *testing.T) {
@@ -215,5 +220,71 @@ func TestAccount_AsksWhoIsNotSignedInToSignInAndComeBack(t *testing.T) {
 	a := s.browser().get("/account?tab=a%20b")
 	if a.status != 303 || a.header.Get("Location") != "/login?next="+url.QueryEscape("/account?tab=a%20b") {
 		t.Errorf("answered %d to %q", a.status, a.header.Get("Location"))
+	}
+}
+
+func TestOneTimeLinks_WorkOnceByTheButtonAndNeverStandInTheLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ctx := context.Background()
+	setup, needed, err := s.people.SetupToken(ctx)
+	if err != nil || !needed {
+		t.Fatalf("set-up link: %v %v", needed, err)
+	}
+	b := s.browser()
+	if a := b.get("/"); !strings.Contains(a.header.Get("Content-Type"), "html") || a.status != 200 {
+		t.Errorf("an empty site's front page: %d", a.status)
+	}
+	for range 2 { // looking does not use it up
+		if a := b.get("/setup/" + setup); a.status != 200 || !strings.Contains(a.body, `name="password"`) {
+			t.Fatalf("set-up page: %d %s", a.status, a.body)
+		}
+	}
+	form := url.Values{"site_name": {"Acme Devices"}, "name": {"Root"}, "email": {"root@example.com"}, "password": {"short"}}
+	if a := b.post("/setup/"+setup, form); a.status != 422 || !strings.Contains(a.body, "Acme Devices") {
+		t.Errorf("weak password: %d %s", a.status, a.body)
+	}
+	form.Set("password", password)
+	if a := b.post("/setup/"+setup, form); a.status != 303 {
+		t.Fatalf("set-up: %d %s", a.status, a.body)
+	}
+	if a := b.get("/account"); a.status != 200 || !strings.Contains(a.body, "Acme Devices") {
+		t.Errorf("afterwards: %d", a.status)
+	}
+	again := s.browser()
+	again.get("/login")
+	if a := again.post("/setup/"+setup, form); a.status != 404 {
+		t.Errorf("the link works twice: %d", a.status)
+	}
+	u, err := s.people.UserByEmail(ctx, "root@example.com")
+	must(t, err)
+	link, _, err := s.people.LoginLink(ctx, identity.System, u.ID)
+	must(t, err)
+	again.get("/login-link/" + link)
+	if a := again.post("/login-link/"+link, nil); a.status != 303 {
+		t.Errorf("sign-in by link: %d %s", a.status, a.body)
+	}
+	if a := again.get("/account"); a.status != 200 {
+		t.Errorf("afterwards: %d", a.status)
+	}
+	if log := s.log.String(); strings.Contains(log, setup) || strings.Contains(log, link) {
+		t.Error("a one-time link stands in the log")
+	}
+}
+
+func TestPages_ArePackedForBrowsersThatTakeIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := s.browser()
+	plain := b.get("/login", header{"Accept-Encoding": "identity"})
+	packed := b.get("/login", header{"Accept-Encoding": "gzip"})
+	if packed.header.Get("Content-Encoding") != "gzip" || len(packed.body) >= len(plain.body) || plain.header.Get("Content-Encoding") != "" {
+		t.Errorf("%d bytes plain, %d packed as %q", len(plain.body), len(packed.body), packed.header.Get("Content-Encoding"))
+	}
+	reader, err := gzip.NewReader(strings.NewReader(packed.body))
+	must(t, err)
+	text, err := io.ReadAll(reader)
+	if err != nil || !strings.Contains(string(text), `name="email"`) {
+		t.Errorf("unpacked: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,11 @@ func (s *Server) modulePage(c *fiber.Ctx) error {
 			location += "?" + string(raw)
 		}
 		c.Response().Header.Set(fiber.HeaderLocation, location)
+		c.Status(fiber.StatusPermanentRedirect)
+		return nil
+	}
+	if trimmed := strings.TrimSuffix(v.path, "/"); trimmed != v.path && s.hasPage[trimmed] && !v.unsafe() {
+		c.Response().Header.Set(fiber.HeaderLocation, trimmed)
 		c.Status(fiber.StatusPermanentRedirect)
 		return nil
 	}

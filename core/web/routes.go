@@ -113,6 +113,7 @@ func join(groups ...*group) []route {
 func (s *Server) handle(r *route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		v := visitOf(c)
+		v.pattern = r.path
 		if r.access == machine {
 			return r.handle(v)
 		}

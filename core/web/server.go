@@ -96,7 +96,9 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 // Serve answers requests that come in on ln, until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	if s.o.Certificate != nil {
-		ln = tls.NewListener(ln, s.o.Certificate)
+		config := s.o.Certificate.Clone()
+		config.NextProtos = []string{"http/1.1"} // fasthttp speaks nothing else
+		ln = tls.NewListener(ln, config)
 	}
 	err := s.app.Listener(ln)
 	if s.closing.Err() != nil || errors.Is(err, net.ErrClosed) {

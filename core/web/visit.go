@@ -21,6 +21,7 @@ type visit struct {
 	id      string     // the request's id, quoted on error pages and in the log
 	method  string     // GET, HEAD, POST …
 	path    string     // canonical; see canonicalPath
+	pattern string     // of the host's route; "" for a module's page
 	honest  bool       // whether path has a canonical spelling
 	address netip.Addr // the visitor's, behind trusted proxies
 	scheme  string     // http or https, as the visitor's browser sees it
@@ -42,6 +43,14 @@ type visitKey struct{}
 // ctx carries the request's id to the log. It is not tied to fiber's context, which is used again after the request.
 func (v *visit) ctx() context.Context {
 	return sdk.WithRequest(context.Background(), sdk.Request{ID: v.id})
+}
+
+// shown is the path as the log may have it: one-time links are as good as passwords.
+func (v *visit) shown() string {
+	if strings.Contains(v.pattern, ":token") {
+		return v.pattern
+	}
+	return v.path
 }
 
 // visitOf gives the visit that enter stored.
