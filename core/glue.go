@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"mortise/core/catalogue"
+	"mortise/core/config"
 	"mortise/core/identity"
 	"mortise/core/jobs"
 	"mortise/core/logbook"
@@ -65,7 +67,7 @@ func (h *Host) notify(ctx context.Context, n identity.Notice) error {
 		link = h.URL() + path + url.PathEscape(n.Token)
 	}
 	subject, text, err := mail.Compose(mail.Kind(n.Kind), mail.Data{
-		SiteName: h.site.Get("site.name"), SiteURL: h.URL(), Name: n.User.Name, Link: link, ExpiresAt: n.ExpiresAt, Location: n.User.Location(),
+		SiteName: h.site.Get(config.SiteName), SiteURL: h.URL(), Name: n.User.Name, Link: link, ExpiresAt: n.ExpiresAt, Location: n.User.Location(),
 	})
 	if err != nil {
 		return fmt.Errorf("write the mail: %w", err)
@@ -160,7 +162,7 @@ func (d tunnelDoor) Close() error               { d.Tunnel.Close(); return nil }
 
 // siteForModules is what a module may know of the site.
 func (h *Host) siteForModules() sdk.Site {
-	return sdk.Site{Name: h.site.Get("site.name"), PublicURL: h.URL()}
+	return sdk.Site{Name: h.site.Get(config.SiteName), PublicURL: h.URL()}
 }
 
 // applyTheme shows the site with the themes that its settings name. A theme that is gone gives way to the shipped one, so that
@@ -178,17 +180,30 @@ func (h *Host) applyTheme() error {
 		}
 		return shipped
 	}
-	_, err := h.theme.Update(func(c *theme.Config) {
-		c.Site = choose(theme.SurfaceSite, "theme.site", "customer")
-		c.Admin = choose(theme.SurfaceAdmin, "theme.admin", "admin")
-	})
+	// Chosen before Update: inside of it the renderer is locked.
+	site, admin := choose(theme.SurfaceSite, config.ThemeSite, "customer"), choose(theme.SurfaceAdmin, config.ThemeAdmin, "admin")
+	settings := map[string]map[string]string{}
+	for _, t := range h.theme.Themes() {
+		if values := h.site.Theme(t.ID); len(values) > 0 {
+			settings[t.ID] = values
+		}
+	}
+	_, err := h.theme.Update(func(c *theme.Config) { c.Site, c.Admin, c.Settings = site, admin, settings })
 	return err
 }
 
 func (h *Host) siteChanged(changed []string) {
-	if slices.Contains(changed, "theme.site") || slices.Contains(changed, "theme.admin") {
+	if slices.ContainsFunc(changed, func(key string) bool { return strings.HasPrefix(key, "theme.") }) {
 		if err := h.applyTheme(); err != nil {
 			h.log.Error("theme was not changed", "error", err)
 		}
 	}
+}
+
+// sender is the address that mails come from: the site's setting, else the configuration's.
+func (h *Host) sender() string {
+	if from := h.site.Get(config.MailSender); from != "" {
+		return from
+	}
+	return h.config.Sender()
 }

@@ -82,21 +82,16 @@ type Host struct {
 
 // New makes every part of the site in the data folder, which no other host may have open. It starts no module and listens
 // nowhere: Serve does. On an error everything that was opened is closed again.
-func New(ctx context.Context, c config.Config, o Options) (h *Host, err error) {
+func New(ctx context.Context, c config.Config, o Options) (*Host, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	h = &Host{config: c, started: time.Now()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.Close())
-		}
-	}()
+	h := &Host{config: c, started: time.Now()}
 	for _, part := range []func(context.Context, Options) error{
 		h.openFolder, h.openStore, h.openPeople, h.openModules, h.openLife, h.openWeb,
 	} {
 		if err := part(ctx, o); err != nil {
-			return nil, err
+			return nil, errors.Join(err, h.Close())
 		}
 	}
 	return h, nil
@@ -150,8 +145,8 @@ func (h *Host) openStore(ctx context.Context, _ Options) (err error) {
 		return err
 	}
 	h.mail, err = mail.New(mail.Options{
-		URL: h.config.SMTPURL, From: h.config.MailFrom, Folder: h.config.MailDir(), Log: h.log,
-		SiteName: func() string { return h.site.Get("site.name") },
+		URL: h.config.SMTPURL, From: h.sender, Folder: h.config.MailDir(), Log: h.log,
+		SiteName: func() string { return h.site.Get(config.SiteName) },
 	})
 	if err != nil {
 		return err

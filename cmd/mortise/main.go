@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+	_ "time/tzdata" // people's time zones, also on a machine without zone files
 )
 
 // command is one word of the command line.

@@ -2,8 +2,10 @@ package config
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/mail"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +26,14 @@ const (
 	SiteName         = "site.name"
 	SiteLogo         = "site.logo"         // a path of this site, or ""
 	RegistrationOpen = "registration.open" // "true": visitors may make an account
+	MailSender       = "mail.from"         // sender of the site's mails; "" leaves it to the configuration
 	ThemeSite        = "theme.site"        // id of the theme for visitors
 	ThemeAdmin       = "theme.admin"       // id of the theme of the admin pages
 )
 
 // defaults name every setting that exists. Settings of a theme are kept besides them, under "theme.settings.<theme>".
 var defaults = map[string]string{
-	SiteName: "Mortise", SiteLogo: "", RegistrationOpen: "true", ThemeSite: "customer", ThemeAdmin: "admin",
+	SiteName: "Mortise", SiteLogo: "", RegistrationOpen: "true", MailSender: "", ThemeSite: "customer", ThemeAdmin: "admin",
 }
 
 const themeSettings = "theme.settings."
@@ -170,8 +173,35 @@ func check(key, value string) (clean, message string) {
 		return "", "This must be true or false."
 	case key == SiteLogo && value != "" && (!strings.HasPrefix(value, "/") || strings.HasPrefix(value, "//") || strings.Contains(value, `\`)):
 		return "", "The logo must be a path of this site, such as /files/logo.svg."
-	case value == "" && key != SiteLogo:
+	case key == MailSender && value != "" && !isAddress(value):
+		return "", "This must be an e-mail address, such as hello@example.com."
+	case value == "" && key != SiteLogo && key != MailSender:
 		return "", "This must not be empty."
 	}
 	return value, ""
+}
+
+func isAddress(text string) bool {
+	a, err := mail.ParseAddress(text)
+	return err == nil && a.Address == text
+}
+
+// Theme gives what the maker of the site changed of a theme: its settings by key.
+func (s *Site) Theme(id string) map[string]string {
+	values := map[string]string{}
+	if text := s.Get(themeSettings + id); text != "" {
+		if err := json.Unmarshal([]byte(text), &values); err != nil {
+			return map[string]string{} // SetTheme wrote it; whatever else did, the theme's own values are the better answer
+		}
+	}
+	return values
+}
+
+// SetTheme keeps what the maker of the site changed of a theme. The theme has checked the values.
+func (s *Site) SetTheme(ctx context.Context, id string, values map[string]string) error {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return fmt.Errorf("encode the settings of the theme %s: %w", id, err)
+	}
+	return s.Set(ctx, map[string]string{themeSettings + id: string(text)})
 }

@@ -111,7 +111,8 @@ func (s *smtpServer) mail(t *testing.T) string {
 
 func newSender(t *testing.T, o mail.Options) *mail.Sender {
 	t.Helper()
-	o.From, o.SiteName = "site@example.com", func() string { return "Lamp \"shop\"" }
+	o.From = func() string { return "site@example.com" }
+	o.SiteName = func() string { return "Lamp \"shop\"" }
 	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	if o.Folder == "" {
 		o.Folder = filepath.Join(t.TempDir(), "mail")
@@ -292,12 +293,12 @@ func TestSender_InsistsOnTLSWhereTold(t *testing.T) {
 func TestNew_SaysWhatIsWrongWithTheURLWithoutQuotingIt(t *testing.T) {
 	t.Parallel()
 	for _, u := range []string{"mail.example.com", "http://u:hunter2@x", "smtp://u:hunter2@", "smtp://x:99999", "smtp://u:hunter2@x?tls=maybe", "smtp://x?starttls=1", "smtp://u:hunter2@x/path", "://hunter2"} {
-		_, err := mail.New(mail.Options{URL: u, From: "a@b.c"})
+		_, err := mail.New(mail.Options{URL: u, From: func() string { return "a@b.c" }})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", u, err)
 		}
 	}
-	if _, err := mail.New(mail.Options{From: "nobody"}); err == nil {
+	if _, err := mail.New(mail.Options{From: func() string { return "nobody" }}); err == nil {
 		t.Error("a wrong sender is accepted")
 	}
 }

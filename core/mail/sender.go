@@ -31,8 +31,8 @@ const (
 
 // Options say how mails leave. Folder, From and Log are needed.
 type Options struct {
-	URL      string // see parseURL; "": mails become files in Folder
-	From     string // the sender's address
+	URL      string        // see parseURL; "": mails become files in Folder
+	From     func() string // the sender's address; asked for each mail, so that it may change
 	SiteName func() string
 	Folder   string // for mails as files, and undelivered ones; made when needed, 0700
 	Log      *slog.Logger
@@ -83,8 +83,8 @@ func New(o Options) (*Sender, error) {
 	if o.SiteName == nil {
 		o.SiteName = func() string { return "" }
 	}
-	if !isAddress(o.From) {
-		return nil, fmt.Errorf("the sender's address %q of the site's mails is not an e-mail address", o.From)
+	if from := o.From(); !isAddress(from) {
+		return nil, fmt.Errorf("the sender's address %q of the site's mails is not an e-mail address", from)
 	}
 	s := &Sender{o: o, queue: make(chan queued, mostQueued), done: make(chan struct{}), again: make(map[*queued]*time.Timer)}
 	if o.URL != "" {
@@ -250,7 +250,7 @@ func (s *Sender) now(ctx context.Context, m Message) error {
 func (s *Sender) build(m Message) *gomail.Msg {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	// By parsed addresses: FromFormat and its like change quotes in names.
-	msg.FromMailAddress(&mail.Address{Name: printable(s.o.SiteName()), Address: s.o.From})
+	msg.FromMailAddress(&mail.Address{Name: printable(s.o.SiteName()), Address: s.o.From()})
 	msg.ToMailAddress(&mail.Address{Name: m.ToName, Address: m.To})
 	msg.Subject(m.Subject)
 	msg.SetMessageID()
@@ -355,7 +355,7 @@ type Status struct {
 
 // Status tells how sending goes since the start.
 func (s *Sender) Status() Status {
-	st := Status{Mode: "folder", Folder: s.o.Folder, From: s.o.From, Queued: int(s.waiting.Load()), Sent: s.sent.Load(), Failed: s.failed.Load()}
+	st := Status{Mode: "folder", Folder: s.o.Folder, From: s.o.From(), Queued: int(s.waiting.Load()), Sent: s.sent.Load(), Failed: s.failed.Load()}
 	if s.server != nil {
 		st.Mode, st.Server = "smtp", s.server.name()
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"net/url"
 
 	"mortise/core/fault"
@@ -69,18 +68,6 @@ type themeFormData struct {
 	Active bool        `json:"active"`
 }
 
-// themeSettings gives what the maker changed of a theme.
-func (s *Server) themeSettings(id string) map[string]string {
-	values := map[string]string{}
-	if text := s.o.Site.Get("theme.settings." + id); text != "" {
-		if err := json.Unmarshal([]byte(text), &values); err != nil {
-			s.o.Log.Warn("theme settings cannot be read, the theme's own count", "theme", id, "error", err.Error())
-			return map[string]string{}
-		}
-	}
-	return values
-}
-
 func (s *Server) themeOf(v *visit) (theme.Info, error) {
 	for _, info := range s.o.Theme.Themes() {
 		if info.ID == v.param("theme") && (info.Surface == theme.SurfaceSite || info.Surface == theme.SurfaceAdmin) {
@@ -107,7 +94,7 @@ func (s *Server) appearanceTheme(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.render(s.themePage(info, s.themeSettings(info.ID)))
+	return v.render(s.themePage(info, s.o.Site.Theme(info.ID)))
 }
 
 // appearanceSave keeps a theme's settings. Colours without enough contrast are refused.
@@ -133,11 +120,7 @@ func (s *Server) appearanceSave(v *visit) error {
 	if len(wrong) > 0 {
 		return v.again(s.themePage(info, values), fault.InvalidFields("These settings were not saved.", wrong))
 	}
-	text, err := json.Marshal(values)
-	if err != nil {
-		return err
-	}
-	if err := s.o.Site.Set(v.c.Context(), map[string]string{"theme.settings." + info.ID: string(text)}); err != nil {
+	if err := s.o.Site.SetTheme(v.c.Context(), info.ID, values); err != nil {
 		return v.again(s.themePage(info, values), err)
 	}
 	return v.redirect("/admin/appearance/"+url.PathEscape(info.ID), sdk.Message{Tone: sdk.Good, Text: "Saved. Every page shows it now."})

@@ -1,12 +1,11 @@
 package web
 
 import (
+	"mortise/core/config"
+	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/core/theme"
 )
-
-// siteKeys are the settings of the site that the form shows.
-var siteKeys = []string{"site.name", "registration.open", "mail.from"}
 
 // siteData is the data of the page admin_settings.
 type siteData struct {
@@ -23,7 +22,7 @@ func (s *Server) sitePage(data siteData) theme.Page {
 
 func (s *Server) siteSettings(v *visit) error {
 	return v.render(s.sitePage(siteData{
-		Name: s.o.Site.Get(siteKeys[0]), RegistrationOpen: s.o.Site.Bool(siteKeys[1]), MailFrom: s.o.Site.Get(siteKeys[2]),
+		Name: s.o.Site.Get(config.SiteName), RegistrationOpen: s.o.Site.Bool(config.RegistrationOpen), MailFrom: s.o.Site.Get(config.MailSender),
 	}))
 }
 
@@ -37,9 +36,24 @@ func (s *Server) siteSettingsSave(v *visit) error {
 	if data.RegistrationOpen {
 		open = "true"
 	}
-	err = s.o.Site.Set(v.c.Context(), map[string]string{siteKeys[0]: data.Name, siteKeys[1]: open, siteKeys[2]: data.MailFrom})
+	err = s.o.Site.Set(v.c.Context(), map[string]string{config.SiteName: data.Name, config.RegistrationOpen: open, config.MailSender: data.MailFrom})
 	if err != nil {
-		return v.again(s.sitePage(data), err)
+		return v.again(s.sitePage(data), formFields(err, map[string]string{config.SiteName: "name", config.MailSender: "mail_from"}))
 	}
 	return v.redirect("/admin/settings", sdk.Message{Tone: sdk.Good, Text: "Saved."})
+}
+
+// formFields names the fields of an Invalid fault as the form does.
+func formFields(err error, names map[string]string) error {
+	fields := map[string]string{}
+	for key, message := range fault.FieldsOf(err) {
+		if name, ok := names[key]; ok {
+			key = name
+		}
+		fields[key] = message
+	}
+	if message, ok := fault.Visible(err); ok && len(fields) > 0 {
+		return fault.InvalidFields(message, fields)
+	}
+	return err
 }
