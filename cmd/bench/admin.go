@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"mortise/core/control"
+)
+
+// measureModules measures the list of modules.
+func measureModules(ctx context.Context, s *site, r *report) error {
+	list, err := s.control.Modules(ctx)
+	if err != nil {
+		return err
+	}
+	t := target{address: s.address, path: "/admin/modules", cookie: s.admin.cookie(), end: "</html>"}
+	m, err := load(ctx, t, 1, s.options.lasting(), []int{s.cmd.Process.Pid})
+	if err != nil {
+		return err
+	}
+	how := fmt.Sprintf("module list: one connection of an administrator for %s, %d modules, %.0f kB a page", s.options.lasting(), len(list), float64(m.Bytes)/1000)
+	r.add(
+		figure{Name: "/admin/modules with 50 modules: p50", Value: ms(m.P50), Unit: "ms", Budget: 3, Aim: 1, Less: true, Bound: true, How: how},
+		figure{Name: "/admin/modules with 50 modules: p99", Value: ms(m.P99), Unit: "ms"},
+	)
+	return nil
+}
+
+// cycles is how often a module is enabled.
+const cycles = 10
+
+// measureEnable measures from pressing Enable until the module's first page is there.
+func measureEnable(ctx context.Context, s *site, r *report) error {
+	var all, first []float64
+	page := "/" + swapped + "/items"
+	for range cycles {
+		began := time.Now()
+		if _, err := s.admin.post(ctx, "/admin/modules/"+swapped+"/enable"); err != nil {
+			return err
+		}
+		enabled := time.Now()
+		a, err := s.admin.get(ctx, page)
+		if err != nil {
+			return err
+		}
+		all, first = append(all, ms(time.Since(began))), append(first, ms(time.Since(enabled)))
+		if a.status != http.StatusOK {
+			return fmt.Errorf("%w: the first page answered %d\n%.500s", errWrongAnswer, a.status, mainOf(a.body))
+		}
+		if _, err := s.control.Act(ctx, swapped, control.Remove, control.ActOptions{DeleteData: true}); err != nil {
+			return err
+		}
+	}
+	how := fmt.Sprintf("enable: POST /admin/modules/%s/enable by an administrator, until GET %s is answered; %d times, removed with its data in between, so each makes its table and fills it with 1,000 rows", swapped, page, cycles)
+	r.add(
+		figure{Name: "enable until the first page: median", Value: median(all), Unit: "ms", Budget: 300, Aim: 100, Less: true, Bound: true, How: how},
+		figure{Name: "  of it the first page: median", Value: median(first), Unit: "ms"},
+	)
+	return nil
+}
+
+// measureMemory measures after the loads before it.
+func measureMemory(ctx context.Context, s *site, r *report) error {
+	names := []string{"bench", "linking", "devices", idle}
+	for _, path := range []string{"/bench/items", "/bench/items?queries=8"} { // also when no other figure was asked for
+		if _, err := blast(ctx, target{address: s.address, path: path, cookie: s.visitor.cookie(), end: "</html>"}, connections, s.options.lasting()); err != nil {
+			return err
+		}
+	}
+	pids, err := s.pids(ctx, names...)
+	if err != nil {
+		return err
+	}
+	var sum float64
+	var parts []figure
+	for i, pid := range pids {
+		pss, err := pssOf(pid)
+		if err != nil {
+			return err
+		}
+		name := "host"
+		if i > 0 {
+			name = names[i-1]
+		}
+		sum += float64(pss) / 1e6
+		parts = append(parts, figure{Name: "  of it " + name, Value: float64(pss) / 1e6, Unit: "MB"})
+	}
+	r.add(figure{
+		Name: "memory of host and four modules", Value: sum, Unit: "MB", Budget: 120, Aim: 80, Less: true, Bound: true,
+		How: "memory: proportional set size (Pss of /proc/<pid>/smaps_rollup) after the loads above; bench and " + idle + " share one program file",
+	})
+	r.add(parts...)
+	return nil
+}
