@@ -1,10 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the same queries without the tunnel
 	"gorm.io/gorm"
@@ -119,4 +124,46 @@ func BenchmarkGORM(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkFairness is one write of a module while eight sessions of another write as fast as they can.
+func BenchmarkFairness(b *testing.B) {
+	st := openStore(b)
+	greedy := openTunnel(b, st, "greedy", []string{"greedy_t"})
+	modest := openTunnel(b, st, "modest", []string{"modest_t"})
+	for s, text := range map[*site]string{greedy: `CREATE TABLE greedy_t (n INTEGER)`, modest: `CREATE TABLE modest_t (n INTEGER)`} {
+		if err := s.migrate(b, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	var crowd sync.WaitGroup
+	var writes atomic.Int64
+	pool := greedy.open(b)
+	for range 8 {
+		crowd.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := pool.Exec(`INSERT INTO greedy_t VALUES (1)`); err != nil {
+					b.Error(err)
+					return
+				}
+				writes.Add(1)
+			}
+		})
+	}
+	one := modest.open(b)
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if _, err := one.Exec(`INSERT INTO modest_t VALUES (1)`); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(writes.Load())/float64(len(took)), "others/op")
+	stop()
+	crowd.Wait()
 }

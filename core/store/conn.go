@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -22,8 +21,9 @@ type conn struct {
 	oldest *prepared // ring of cached: oldest.prev is the newest
 	since  time.Time // idle since
 
-	begin, commit, rollback *sqlite3.SQLiteStmt
-	lent                    *lentPool // GORM for the host on this connection, once it was needed
+	begin, commit, rollback, changes *sqlite3.SQLiteStmt
+
+	lent *lentPool // GORM for the host on this connection, once it was needed
 }
 
 // prepared is one prepared statement with what is known of it.
@@ -31,7 +31,6 @@ type prepared struct {
 	text       string
 	stmt       *sqlite3.SQLiteStmt
 	readOnly   bool
-	returning  bool // writes, and perhaps gives rows
 	inputs     int
 	facts      []byte // encoded
 	header     []byte // encoded columns, once it ran
@@ -67,7 +66,8 @@ func openConn(path string, kind connKind, auth *authorizer) (_ *conn, err error)
 	if kind.write {
 		begin = "BEGIN IMMEDIATE"
 	}
-	for text, stmt := range map[string]**sqlite3.SQLiteStmt{begin: &c.begin, "COMMIT": &c.commit, "ROLLBACK": &c.rollback} {
+	for text, stmt := range map[string]**sqlite3.SQLiteStmt{begin: &c.begin, "COMMIT": &c.commit, "ROLLBACK": &c.rollback,
+		"SELECT changes(), last_insert_rowid()": &c.changes} {
 		s, err := c.db.Prepare(text)
 		if err != nil {
 			return nil, fmt.Errorf("prepare %s: %w", text, err)
@@ -142,8 +142,7 @@ func (c *conn) compile(text string) (*prepared, error) {
 		return nil, c.denial(err)
 	}
 	stmt := s.(*sqlite3.SQLiteStmt) //nolint:forcetypeassert // its driver makes no other
-	return &prepared{text: text, stmt: stmt, readOnly: stmt.Readonly(), returning: strings.Contains(strings.ToUpper(text), "RETURNING"),
-		inputs: stmt.NumInput(), facts: tunnel.AppendFacts(nil, facts)}, nil
+	return &prepared{text: text, stmt: stmt, readOnly: stmt.Readonly(), inputs: stmt.NumInput(), facts: tunnel.AppendFacts(nil, facts)}, nil
 }
 
 // denial makes an error of the authorizer readable.
@@ -281,7 +280,7 @@ func (c *conn) close() {
 	for _, p := range c.cached {
 		_ = p.stmt.Close() // as in drop
 	}
-	for _, s := range []*sqlite3.SQLiteStmt{c.begin, c.commit, c.rollback} {
+	for _, s := range []*sqlite3.SQLiteStmt{c.begin, c.commit, c.rollback, c.changes} {
 		if s != nil {
 			_ = s.Close() // as in drop
 		}

@@ -358,3 +358,27 @@ func TestTunnel_ReadsAConsistentPictureWithoutHoldingTheWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTunnel_ClosesResultsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := blog(t, limits(store.Limits{TxTotal: 50 * time.Millisecond}))
+	db := s.open(t)
+	rows, err := db.Query(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 10000) SELECT n FROM c`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	eventually(t, "the host closes it", func() bool { return s.tunnel.Stats().Timeouts == 1 })
+	for rows.Next() {
+	}
+	if err := rows.Err(); !fault.Is(err, fault.Conflict) {
+		t.Fatalf("got %v", err)
+	}
+	var n int
+	if err := db.QueryRow(`SELECT 7`).Scan(&n); err != nil || n != 7 {
+		t.Fatalf("the session did not survive: %v", err)
+	}
+}

@@ -53,7 +53,7 @@ func (s *session) serve() {
 		}
 	}()
 	if err := s.hello(); err != nil {
-		s.t.log.Warn("a session with the store was refused", "error", err)
+		s.t.warn("a session with the store was refused", "error", err)
 		return
 	}
 	s.watch = newWatch(s)
@@ -65,18 +65,18 @@ func (s *session) serve() {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, tunnel.ErrProtocol) && s.tx != nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, tunnel.ErrProtocol):
 			s.expire()
 			continue
 		default:
 			if !errors.Is(err, io.EOF) && s.t.ctx.Err() == nil {
-				s.t.log.Warn("a session with the store ended badly", "error", err)
+				s.t.warn("a session with the store ended badly", "error", err)
 			}
 			return
 		}
 		if err := s.handle(kind, body); err != nil {
 			if !errors.Is(err, errGone) && !errors.Is(err, errSession) && s.t.ctx.Err() == nil {
-				s.t.log.Warn("a session with the store ended badly", "error", err)
+				s.t.warn("a session with the store ended badly", "error", err)
 			}
 			return
 		}
@@ -130,17 +130,20 @@ func (s *session) end() {
 	if s.tx != nil {
 		_ = s.endTx(false) // rolling back reports nothing
 	}
-	s.closeCursors()
+	s.closeCursors(s.reader)
 	if s.reader != nil {
 		s.t.giveReader(s.reader)
 	}
 }
 
-// expectRequest sets how long the next request may take to come: in a transaction not for ever.
+// expectRequest sets how long the next request may take to come: not for ever in a transaction or with an unread result.
 func (s *session) expectRequest() {
 	var till time.Time
-	if s.tx != nil && s.tx.conn != nil {
+	switch {
+	case s.tx != nil && s.tx.conn != nil:
 		till = s.tx.idleTill(time.Now())
+	case len(s.cursors) > 0: // they keep the write-ahead log from being emptied
+		till = time.Now().Add(s.t.limits.TxTotal)
 	}
 	if till.Equal(s.deadline) {
 		return
@@ -238,7 +241,7 @@ func (s *session) refuse(seq uint64, err error, txOver bool) error {
 	e.TxOver = txOver
 	if e.Code == int(sqlite3.ErrAuth) {
 		s.t.counts.denied.Add(1)
-		s.t.log.Warn("a statement of the module was denied", "error", e.Message)
+		s.t.warn("a statement of the module was denied", "error", e.Message)
 	}
 	if errors.Is(err, errTooLong) {
 		s.t.counts.timeouts.Add(1)

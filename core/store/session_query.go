@@ -164,51 +164,49 @@ func (s *session) execAlone(ctx context.Context, sql []byte, args []driver.Named
 	return c.step(ctx, p, args, d)
 }
 
-// step runs a prepared statement that gives no rows.
+// step runs a prepared statement to its end. Rows that it gives nobody asked for. It does not use go-sqlite3's Exec, which would stop at
+// the first row and leave the statement running, with what it reads or has not committed; which starts a goroutine for each statement; and
+// which may miss a cancellation.
 func (c *conn) step(ctx context.Context, p *prepared, args []driver.NamedValue, d *tunnel.Done) error {
 	defer c.done(p)
 	if err := p.checkArgs(args); err != nil {
 		return err
 	}
-	if p.readOnly || p.returning {
-		return c.drain(ctx, p, args, d)
-	}
-	r, err := p.stmt.ExecContext(ctx, args)
-	if err != nil {
+	if err := drain(ctx, p.stmt, args, nil); err != nil {
 		return c.denial(err)
 	}
-	d.LastID, _ = r.LastInsertId()   // SQLite's result has both
-	d.Affected, _ = r.RowsAffected() // as above
 	d.Facts = p.facts
-	return nil
+	if p.readOnly {
+		return nil
+	}
+	return c.asHost(func() error {
+		return drain(context.Background(), c.changes, nil, func(v []driver.Value) {
+			d.Affected, _ = v[0].(int64)
+			d.LastID, _ = v[1].(int64)
+		})
+	})
 }
 
-// drain runs a statement that may give rows nobody asked for. go-sqlite3's Exec would stop at the first row and leave the statement
-// running, and with it what it reads or has not committed yet.
-func (c *conn) drain(ctx context.Context, p *prepared, args []driver.NamedValue, d *tunnel.Done) error {
-	r, err := p.stmt.QueryContext(ctx, args)
+// drain runs a statement to its end.
+func drain(ctx context.Context, stmt *sqlite3.SQLiteStmt, args []driver.NamedValue, f func([]driver.Value)) error {
+	r, err := stmt.QueryContext(ctx, args)
 	if err != nil {
-		return c.denial(err)
+		return err
 	}
 	dest := make([]driver.Value, len(r.Columns()))
-	for err == nil {
-		if err = r.Next(dest); err == nil {
-			d.Affected++
+	for {
+		if err = r.Next(dest); err != nil {
+			break
+		}
+		if f != nil {
+			f(dest)
 		}
 	}
 	_ = r.Close() // resetting reports the statement's last error again
-	if !errors.Is(err, io.EOF) {
-		return err
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
-	if p.readOnly {
-		d.Affected = 0
-	} else if err := c.asHost(func() error {
-		return c.each(ctx, `SELECT last_insert_rowid()`, func(v []driver.Value) { d.LastID, _ = v[0].(int64) })
-	}); err != nil {
-		return err
-	}
-	d.Facts = p.facts
-	return nil
+	return err
 }
 
 func (p *prepared) checkArgs(args []driver.NamedValue) error {
@@ -355,7 +353,7 @@ func appendRow(b []byte, values []driver.Value) ([]byte, error) {
 func (s *session) more(seq, id uint64) error {
 	cur := s.cursors[id]
 	if cur == nil {
-		return s.refuse(seq, fault.New(fault.Conflict, "the result is not open: its transaction is over"), false)
+		return s.refuse(seq, fault.New(fault.Conflict, "the result is not open any more"), false)
 	}
 	limit := s.t.limits.Statement
 	if s.tx != nil {
@@ -387,9 +385,12 @@ func (s *session) closeCursor(id uint64) {
 	}
 }
 
-func (s *session) closeCursors() {
-	for id := range s.cursors {
-		s.closeCursor(id)
+// closeCursors closes those on c.
+func (s *session) closeCursors(c *conn) {
+	for id, cur := range s.cursors {
+		if cur.conn == c {
+			s.closeCursor(id)
+		}
 	}
 }
 

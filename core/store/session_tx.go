@@ -189,7 +189,7 @@ func (s *session) endTx(commit bool) error {
 		return nil
 	}
 	c := tx.conn
-	s.closeCursors()
+	s.closeCursors(c)
 	var err error
 	if commit {
 		err = s.commit(tx)
@@ -217,7 +217,7 @@ func (s *session) endTx(commit bool) error {
 
 func (s *session) commit(tx *transaction) error {
 	if s.migrate {
-		after, err := tx.conn.readSchema(s.t.ctx)
+		after, err := tx.conn.readSchema(context.Background())
 		if err != nil {
 			return err
 		}
@@ -231,14 +231,18 @@ func (s *session) commit(tx *transaction) error {
 	return tx.conn.run(tx.conn.commit)
 }
 
-// expire rolls back a transaction that is too slow; the module is told at its next request.
+// expire ends what the module has left open for too long: its transaction, or results outside one. It is told at its next request.
 func (s *session) expire() {
+	s.t.counts.timeouts.Add(1)
+	if s.tx == nil || s.tx.conn == nil {
+		s.closeCursors(s.reader)
+		return
+	}
 	reason := errTxIdle
 	if !time.Now().Before(s.tx.until) {
 		reason = errTxLong
 	}
-	s.t.counts.timeouts.Add(1)
-	s.t.log.Warn("a transaction of the module was rolled back", "reason", reason.Message)
+	s.t.warn("a transaction of the module was rolled back", "reason", reason.Message)
 	_ = s.endTx(false) // rolling back reports nothing
 	s.tx = &transaction{reason: reason}
 }

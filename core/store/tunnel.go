@@ -26,7 +26,7 @@ type TunnelOptions struct {
 	AllowPID      func(pid int) bool // whether a process may connect; nil allows all of this user
 	Publish       PublishFunc        // nil refuses events
 	OnCommit      func()             // called after a transaction with an event in it was committed; may be nil
-	Limits        Limits             // zero values mean DefaultLimits
+	Limits        Limits             // zero values mean the defaults
 	Log           *slog.Logger       // nil discards
 }
 
@@ -46,7 +46,7 @@ type Limits struct {
 	MigrateAll  time.Duration // a migration
 }
 
-// DefaultLimits are the limits where nothing else is said.
+// defaultLimits are the limits where nothing else is said.
 var defaultLimits = Limits{Sessions: 8, Cursors: 16, Statement: 10 * time.Second, TxIdle: 5 * time.Second, TxTotal: 30 * time.Second,
 	Result: 64 << 20, MigrateStep: 60 * time.Second, MigrateAll: 2 * time.Minute}
 
@@ -104,7 +104,18 @@ type Tunnel struct {
 
 	writer *conn // used and changed by whoever holds the turn to write
 
-	counts tunnelCounts
+	counts   tunnelCounts
+	lastWarn atomic.Int64 // Unix time in seconds
+	muted    atomic.Int64 // warnings since
+}
+
+// warn logs at most once in a second: what it is about, a module can bring about as often as it likes.
+func (t *Tunnel) warn(message string, args ...any) {
+	if now := time.Now().Unix(); t.lastWarn.Swap(now) == now {
+		t.muted.Add(1)
+		return
+	}
+	t.log.Warn(message, append(args, "muted", t.muted.Swap(0))...)
 }
 
 type tunnelCounts struct {

@@ -18,7 +18,7 @@ const patience = 2 * time.Millisecond
 // watch cancels the statement of a session when the module asks for it or goes away, or when it takes too long.
 //
 // go-sqlite3 interrupts when its context ends, but not if that happens in the moment before the statement has begun. Nothing is
-// cancelled before patience is over, so that moment has passed.
+// cancelled before patience is over, so that moment has passed; closing the tunnel cancels as well only by closing the socket.
 type watch struct {
 	s        *session
 	ctx      context.Context //nolint:containedctx // of the running statement; made anew only after it was cancelled
@@ -65,10 +65,7 @@ func (w *watch) stop() error {
 		return nil
 	}
 	cause := context.Cause(w.ctx)
-	if w.s.t.ctx.Err() == nil {
-		w.cancel(nil)
-		w.ctx, w.cancel = context.WithCancelCause(w.s.t.ctx)
-	}
+	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return cause
 }
 
