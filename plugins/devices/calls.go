@@ -44,9 +44,9 @@ func failedCallView(function, argument string, t *trouble, began, ended time.Tim
 		Relink: t.Relink, At: ended, Millis: ended.Sub(began).Milliseconds(), Status: t.Status}
 	switch particle.Kind(t.Kind) {
 	case particle.DeviceTimeout:
-		v.State = "accepted"
+		v.State, v.Tone = "accepted", "warn"
 	case particle.NoAnswer, particle.Cancelled:
-		v.State = "sent"
+		v.State, v.Tone = "sent", "warn"
 		v.Remedy = "Nobody knows whether the device got it: look before you try again."
 	}
 	return v

@@ -27,7 +27,7 @@ func (m *Linking) begin(ctx context.Context, user sdk.Identity) (string, *attemp
 	v, state := readSettings(m.host.Settings()), newState()
 	now := m.now()
 	a := &attempt{UserID: user.UserID, UserName: readable(user.Name, 100), StateHash: hashOf(state), Deadline: now.Add(stateLife), Outcome: attemptOpen, StartedAt: now}
-	first := step{Name: "start", Result: stepDone, Sentence: "The person pressed the button to link a Particle account."}
+	first := step{Name: "start", Result: stepDone, Sentence: "Linking a Particle account was started."}
 	if err := m.records.open(ctx, a, first); err != nil {
 		return "", nil, nil, err
 	}
@@ -43,7 +43,7 @@ func (m *Linking) begin(ctx context.Context, user sdk.Identity) (string, *attemp
 		return "", a, &f, m.records.fail(ctx, a, f, failedStep("start", f, err))
 	}
 	target := cloud.AuthorizeURL(v.client.ID, m.redirectURI(), state, v.scope)
-	return target, a, nil, m.records.note(ctx, a.ID, step{Name: "start", Result: stepDone, Sentence: "The person was sent to Particle's sign-in page.", Detail: "redirect URI " + m.redirectURI()})
+	return target, a, nil, m.records.note(ctx, a.ID, step{Name: "start", Result: stepDone, Sentence: "The browser was sent to Particle's sign-in page.", Detail: "redirect URI " + m.redirectURI()})
 }
 
 // lookAhead opens Particle's sign-in page before the person is sent there. With an unknown client id or another redirect URI
@@ -164,7 +164,7 @@ func (m *Linking) finishWithoutState(ctx context.Context, user sdk.Identity, ans
 // proceed goes on with an attempt whose state has just been taken.
 func (m *Linking) proceed(ctx context.Context, user sdk.Identity, a *attempt, ans answer) (outcome, error) {
 	if !user.SignedIn() {
-		return m.end(ctx, a, sessionEnded, step{Name: "consent", Result: stepFailed, Sentence: "The person came back without a session; the code was not used."})
+		return m.end(ctx, a, sessionEnded, step{Name: "consent", Result: stepFailed, Sentence: "The browser came back without a session on this site; the code was not used."})
 	}
 	if m.now().After(a.Deadline) {
 		return m.end(ctx, a, stateExpired, step{Name: "state", Result: stepFailed, Sentence: stateExpired.sentence})
@@ -173,7 +173,7 @@ func (m *Linking) proceed(ctx context.Context, user sdk.Identity, a *attempt, an
 		f := failureOf(ans.err)
 		return m.end(ctx, a, f, failedStep("consent", f, ans.err))
 	}
-	err := m.records.note(ctx, a.ID, step{Name: "consent", Result: stepDone, Sentence: "The person allowed access, and Particle sent a one-time code with the right mark."})
+	err := m.records.note(ctx, a.ID, step{Name: "consent", Result: stepDone, Sentence: "Access was allowed, and Particle sent a one-time code with the right mark."})
 	if err != nil {
 		return outcome{}, err
 	}

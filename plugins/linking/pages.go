@@ -68,9 +68,9 @@ func viewOfAttempt(a *attempt, now time.Time) attemptView {
 	case attemptFailed:
 		v.Sentence = titleOf(a.Reason)
 	case attemptAbandoned:
-		v.Sentence = "The person did not come back from Particle."
+		v.Sentence = "No answer came back from Particle."
 	default:
-		v.Sentence = "Waiting for the person to come back from Particle."
+		v.Sentence = "Waiting for the answer from Particle."
 	}
 	return v
 }

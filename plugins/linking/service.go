@@ -64,9 +64,6 @@ func (m *Linking) tokensOf(ctx context.Context, userID int64) (tokenapi.Accounts
 // touchEvery keeps reads from writing: the last use is known to within this time.
 const touchEvery = 5 * time.Minute
 
-// renewAhead is how long before its end a token is renewed while somebody waits for it. The job renews days earlier.
-const renewAhead = 2 * time.Minute
-
 func (m *Linking) giveToken(ctx context.Context, acc *account) (tokenapi.Account, error) {
 	given := tokenapi.Account{ID: acc.ID, Label: acc.Username, State: tokenapi.Dead, BaseURL: acc.BaseURL, Generation: acc.Generation}
 	// A token is never sent to another cloud than the one that gave it.
@@ -80,7 +77,7 @@ func (m *Linking) giveToken(ctx context.Context, acc *account) (tokenapi.Account
 	if err != nil {
 		return given, err
 	}
-	if t.ExpiresAt != nil && m.now().Add(renewAhead).After(*t.ExpiresAt) {
+	if t.ending(m.now()) {
 		fresh, err := m.renew(ctx, acc, t)
 		switch {
 		case err == nil:

@@ -21,8 +21,21 @@ const (
 type sealed struct {
 	AccessToken  string     `json:"access_token"`
 	RefreshToken string     `json:"refresh_token,omitempty"`
+	IssuedAt     time.Time  `json:"issued_at"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
 	Generation   int64      `json:"generation"`
+}
+
+// renewAhead is how long before its end a token is renewed while somebody waits for it. The job renews days earlier.
+const renewAhead = 2 * time.Minute
+
+// ending tells whether the token has ended or is about to. A token that lives for minutes only is not renewed all the time.
+func (t sealed) ending(now time.Time) bool {
+	if t.ExpiresAt == nil {
+		return false
+	}
+	ahead := min(renewAhead, max(t.ExpiresAt.Sub(t.IssuedAt)/4, 0))
+	return now.Add(ahead).After(*t.ExpiresAt)
 }
 
 // String hides the tokens.
@@ -67,7 +80,7 @@ func (m *Linking) sealToken(ctx context.Context, acc *account, token particle.To
 		expires := token.ExpiresAt
 		acc.ExpiresAt = &expires
 	}
-	t := sealed{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, ExpiresAt: acc.ExpiresAt, Generation: acc.Generation}
+	t := sealed{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IssuedAt: acc.TokenAt, ExpiresAt: acc.ExpiresAt, Generation: acc.Generation}
 	if err := m.seal(ctx, secretToken, accountKey(acc.ID), t); err != nil {
 		return fmt.Errorf("seal the token: %w", err)
 	}
@@ -215,7 +228,7 @@ func (m *Linking) renewOnce(ctx context.Context, acc account, t sealed) (sealed,
 		return sealed{}, err
 	}
 	m.host.Log().Info("a link was renewed", "account", acc.ID)
-	return sealed{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, ExpiresAt: acc.ExpiresAt, Generation: acc.Generation}, nil
+	return sealed{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IssuedAt: acc.TokenAt, ExpiresAt: acc.ExpiresAt, Generation: acc.Generation}, nil
 }
 
 // beyondRenewal tells that no further try of a renewal can help.
