@@ -16,6 +16,8 @@ const sqliteRecursive = 33
 // authorizer decides, for one connection of one module, what each statement may touch. SQLite asks it while it prepares a statement. It
 // denies whatever it does not know. What it lets through although it should not is listed, and closed, in schema.go.
 //
+// A module can read sqlite_master, because GORM does, and so learn the names and columns of all tables, but not a row of them.
+//
 // It also notes which tables the statement touches: tunnel.Facts.
 type authorizer struct {
 	module  string

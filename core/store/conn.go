@@ -40,8 +40,8 @@ type prepared struct {
 	prev, next *prepared
 }
 
-// maxPrepared bounds the statements that a connection keeps.
-const maxPrepared = 128
+// The statements that a connection keeps, and how long in bytes one may be.
+const maxPrepared, maxKeptSQL = 128, 16 << 10
 
 // connKind is what a connection is for.
 type connKind struct {
@@ -78,7 +78,8 @@ func openConn(path string, kind connKind, auth *authorizer) (_ *conn, err error)
 		sqlite3.SQLITE_LIMIT_LENGTH:              tunnel.MaxValue,
 		sqlite3.SQLITE_LIMIT_SQL_LENGTH:          tunnel.MaxSQL,
 		sqlite3.SQLITE_LIMIT_ATTACHED:            0,
-		sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 10_000,
+		sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500, // LIKE takes time by length of text times length of pattern, and cannot be interrupted
+		sqlite3.SQLITE_LIMIT_COLUMN:              500,
 		sqlite3.SQLITE_LIMIT_WORKER_THREADS:      0,
 	} {
 		c.db.SetLimit(id, limit)
@@ -118,7 +119,7 @@ func (c *conn) prepare(sql []byte) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ok { // the cached one has an open cursor
+	if ok || len(sql) > maxKeptSQL { // the cached one has an open cursor, or it would take too much memory
 		fresh.loose = true
 		return fresh, nil
 	}

@@ -41,6 +41,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return open(ctx, o, steps)
 }
 
+// heapLimit is how much memory SQLite may take, in bytes; beyond it statements fail. Its page caches together need a few percent of it.
+const heapLimit = 512 << 20
+
 func open(ctx context.Context, o Options, steps []step) (_ *Store, err error) {
 	if err := createFile(o.Path); err != nil {
 		return nil, err
@@ -53,6 +56,10 @@ func open(ctx context.Context, o Options, steps []step) (_ *Store, err error) {
 	}()
 	if s.writerDB, s.writer, err = openPool(o.Path, false, 1); err != nil {
 		return nil, err
+	}
+	// For all connections of this process: a module's statement can ask for any number of large values in one row.
+	if _, err = s.writerDB.ExecContext(ctx, fmt.Sprintf(`PRAGMA hard_heap_limit = %d`, heapLimit)); err != nil {
+		return nil, fmt.Errorf("limit SQLite's memory: %w", err)
 	}
 	if err = migrate(ctx, s.writerDB, steps); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mortise/core/sdk"
@@ -129,6 +130,22 @@ func TestStore_LosesNothingWhenTheHostIsKilledInATransaction(t *testing.T) {
 	var titles []string
 	if err := again.Read(t.Context()).Raw(`SELECT title FROM blog_posts`).Scan(&titles).Error; err != nil || len(titles) != 1 || titles[0] != "kept" {
 		t.Fatalf("%v %v", titles, err)
+	}
+}
+
+func TestStore_SurvivesAStatementThatWantsGigabytes(t *testing.T) {
+	t.Parallel()
+	dir, _ := startHost(t) // in a process of its own, because SQLite's memory is limited by process
+	db := sql.OpenDB(tunnel.NewConnector(tunnel.Options{Socket: filepath.Join(dir, "store.sock"), Bearer: bearer}))
+	defer db.Close()
+	for range 3 {
+		if _, err := db.Exec(`SELECT ` + strings.Repeat(`zeroblob(16000000), `, 400) + `1`); err == nil {
+			t.Fatal("a row of 6 GB went through")
+		}
+		var n int
+		if err := db.QueryRow(`SELECT 7`).Scan(&n); err != nil || n != 7 {
+			t.Fatalf("%d %v", n, err)
+		}
 	}
 }
 

@@ -322,11 +322,11 @@ func (s *session) rows(cur *cursor, head tunnel.RowsHead, maxRows, maxBytes int)
 		if frame, err = appendRow(frame, cur.dest); err != nil {
 			return nil, false, err
 		}
+		if cur.sent+len(frame)-start > s.t.limits.Result {
+			return nil, false, fault.New(fault.TooLarge, "the result is more than %d MiB", s.t.limits.Result>>20)
+		}
 	}
 	cur.sent += len(frame) - start
-	if cur.sent > s.t.limits.Result {
-		return nil, false, fault.New(fault.TooLarge, "the result is more than %d MiB", s.t.limits.Result>>20)
-	}
 	return frame, false, nil
 }
 

@@ -33,8 +33,8 @@ type meta struct {
 	types  []string
 }
 
-// maxMetas bounds what a session remembers of columns.
-const maxMetas = 256
+// maxMetas and maxMetaSQL (bytes of a statement) bound what a session remembers of columns.
+const maxMetas, maxMetaSQL = 256, 16 << 10
 
 // QueryContext runs one statement that gives rows.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -98,10 +98,14 @@ func (r *rows) first(query string, body []byte) error {
 	for _, c := range columns {
 		m.names, m.types = append(m.names, c.Name), append(m.types, c.Type)
 	}
+	r.meta = m
+	if len(query) > maxMetaSQL {
+		return nil
+	}
 	if len(r.conn.metas) >= maxMetas {
 		clear(r.conn.metas)
 	}
-	r.meta, r.conn.metas[query] = m, m
+	r.conn.metas[query] = m
 	return nil
 }
 
