@@ -214,7 +214,7 @@ func (h *Host) openLife(_ context.Context, _ Options) error {
 	})
 	h.supervisor = supervisor.New(supervisor.Options{
 		RunDir: h.config.RunDir(), Log: h.log, Lines: h.moduleLine, Catalogue: h.modules.Rows(), Services: h.services,
-		Tunnel: h.openTunnel, Publish: h.modules.Publish, Site: h.siteForModules,
+		Tunnel: h.openTunnel, Applied: h.store.Applied, Publish: h.modules.Publish, Site: h.siteForModules,
 	})
 	h.onClose(h.supervisor.StopAll)
 	h.modules.Supervise(h.supervisor)

@@ -33,5 +33,8 @@
 //
 //	func main() { wire.Serve(&Guestbook{}, manifest) }
 //
+// A program may send a JSON object where a browser sends a form: its texts, numbers and booleans are form values for the handler
+// (r.PostFormValue), so one handler serves both.
+//
 // Stability: within contract version 1 this package only grows. What was added, and since which host, stands in CHANGES.md.
 package sdk

@@ -113,7 +113,10 @@ func (s *pageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(sdk.WithRequest(r.Context(), request))
 	a := &answer{ResponseWriter: w, pages: s, cancel: cancel}
 	defer a.finish()
+	// With full duplex the server does not read what a handler left of the body, and trips over it at the next request.
+	defer drain(r.Body)
 	r = r.WithContext(ctx)
+	formFromJSON(r)
 	switch {
 	case s.handler == nil:
 		sdk.Fail(a, r, fault.New(fault.NotFound, "There is no such page."))
@@ -142,6 +145,11 @@ func (s *pageServer) serve(a *answer, r *http.Request, id string) {
 		sdk.Fail(a, r, fmt.Errorf("panic: %s", clean(sprint(p), 1<<10)))
 	}()
 	s.handler.ServeHTTP(a, r)
+}
+
+// drain reads the rest of a body. The host sends at most 16 MiB; what is longer costs the connection.
+func drain(body io.Reader) {
+	_, _ = io.CopyN(io.Discard, body, 17<<20) // EOF is what is wanted, and a broken body ends the connection by itself
 }
 
 func sprint(p any) string { return fmt.Sprint(p) }
