@@ -370,17 +370,23 @@ func TestAsk_LetsAnySubscriberRefuse(t *testing.T) {
 	lenient := wants("lenient", question)
 	lenient.Events.Subscribes[0].OnFail = "allow"
 	s := newSite(t, openStore(t, storePath(t)), func(o *outbox.Options) { o.AskTimeout = 50 * time.Millisecond }, wants("linking", question), lenient)
-	answer := map[string]func(context.Context) error{}
+	var answer map[string]func(context.Context) error // guarded by s.mu: one who hangs may ask late
+	script := func(next map[string]func(context.Context) error) { s.mu.Lock(); answer = next; s.mu.Unlock() }
 	s.handler = func(ctx context.Context, module string, e sdk.Event) error {
 		if e.Name != question || e.Source != "host" || string(e.Payload) != `{"user_id":7}` {
 			t.Errorf("asked %+v", e)
 		}
-		if f := answer[module]; f != nil {
+		s.mu.Lock()
+		f := answer[module]
+		s.mu.Unlock()
+		if f != nil {
 			return f(ctx)
 		}
 		return nil
 	}
-	hang := func(ctx context.Context) error { select {} }
+	released := make(chan struct{})
+	defer close(released)
+	hang := func(context.Context) error { <-released; return nil } // also deaf to its context
 	for _, tc := range []struct {
 		name, module string
 		answer       func(context.Context) error
@@ -393,7 +399,7 @@ func TestAsk_LetsAnySubscriberRefuse(t *testing.T) {
 		{"one hangs, closed", "linking", hang, "gave no answer"},
 		{"one hangs, open", "lenient", hang, ""},
 	} {
-		answer = map[string]func(context.Context) error{tc.module: tc.answer}
+		script(map[string]func(context.Context) error{tc.module: tc.answer})
 		err := s.Ask(t.Context(), question, "user/7", map[string]int{"user_id": 7})
 		if tc.reason == "" && err != nil || tc.reason != "" && (!fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), tc.reason)) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.reason)
@@ -402,7 +408,7 @@ func TestAsk_LetsAnySubscriberRefuse(t *testing.T) {
 	s.mu.Lock()
 	s.subs[0].Paused = true
 	s.mu.Unlock()
-	answer = nil
+	script(nil)
 	if err := s.Ask(t.Context(), question, "user/7", map[string]int{"user_id": 7}); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "is paused") {
 		t.Errorf("a paused module that must agree: %v", err)
 	}

@@ -27,6 +27,11 @@ func (o *Outbox) Publish(ctx context.Context, tx *gorm.DB, name, subject string,
 	return o.Insert(ctx, tx.Statement.ConnPool, HostSource, name, subject, body)
 }
 
+// PublishFor writes a fact of a module in the transaction tx, such as the module's own. Call Wake once tx is committed.
+func (o *Outbox) PublishFor(ctx context.Context, tx *gorm.DB, module, name, subject string, payload []byte) error {
+	return o.Insert(ctx, tx.Statement.ConnPool, module, name, subject, payload)
+}
+
 // PublishNow writes a fact of a module, or of the host (HostSource), in a transaction of its own.
 func (o *Outbox) PublishNow(ctx context.Context, source, name, subject string, payload []byte) error {
 	if err := o.check(source, name, subject, payload); err != nil { // before it takes the writer's time
