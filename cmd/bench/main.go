@@ -16,7 +16,7 @@ import (
 // childVariable tells a process of this program that it is a part of the measurement: "baseline" or "host".
 const childVariable = "MORTISE_BENCH_CHILD"
 
-// measurement is one group of figures. The order matters: memory comes after the loads, and the last one kills the host.
+// measurement is one group of figures. The order matters: memory comes after the loads of pages, and the last one kills the host.
 type measurement struct {
 	name, what string
 	run        func(context.Context, *site, *report) error
@@ -30,8 +30,8 @@ func measurements() []measurement {
 		{"modules", "the list of 50 modules", measureModules},
 		{"tunnel", "a query of a module, against a direct one", measureTunnel},
 		{"enable", "enabling a module until its first page", measureEnable},
-		{"fanout", "an event to 1,000 open pages", measureFanOut},
 		{"memory", "host and four modules after load", measureMemory},
+		{"fanout", "an event to 1,000 open pages", measureFanOut},
 		{"kill", "killing a module, then the host", measureKill},
 	}
 }

@@ -42,8 +42,8 @@ func measureTunnel(ctx context.Context, s *site, r *report) error {
 		how := "tunnel: database/sql in the module's process (GET /bench/query), one query after the other, until every row is scanned; " +
 			"direct is the same query on the same rows in a process that opens its file with the same SQLite"
 		r.add(
-			figure{Name: fmt.Sprintf("tunnelled query of %d rows: p50", goal.rows), Value: median(through), Unit: "µs", Budget: goal.budget, Aim: goal.aim, Less: true, Bound: true, How: how},
-			figure{Name: fmt.Sprintf("  direct query of %d rows: p50", goal.rows), Value: median(local), Unit: "µs"},
+			figure{Name: fmt.Sprintf("tunnelled query, rows %d: p50", goal.rows), Value: median(through), Unit: "µs", Budget: goal.budget, Aim: goal.aim, Less: true, Bound: true, How: how},
+			figure{Name: fmt.Sprintf("  direct query, rows %d: p50", goal.rows), Value: median(local), Unit: "µs"},
 		)
 	}
 	return nil
