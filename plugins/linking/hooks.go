@@ -151,7 +151,7 @@ func (m *Linking) Check(ctx context.Context) ([]sdk.Finding, error) {
 		return nil, err
 	}
 	if failed != nil && failed.Reason != notConfigured.id {
-		list = append(list, sdk.Finding{Level: sdk.LevelError, Title: "Linking fails for everybody (attempt " + failed.Reference + ", " + failed.Reason + ").",
+		list = append(list, sdk.Finding{Level: sdk.LevelError, Title: "The last attempt to link failed by this site's settings or network (" + failed.Reference + ", " + failed.Reason + ").",
 			Remedy: staffRemedies[failed.Reason], Link: "/admin/linking/attempts/" + failed.Reference})
 	}
 	n, err := m.records.countRevocations(ctx)
