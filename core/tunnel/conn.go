@@ -212,6 +212,9 @@ func (c *conn) call(ctx context.Context, frame []byte, want Kind, buf *buffer) (
 	c.out = Finish(frame)
 	if _, err := c.nc.Write(c.out); err != nil {
 		c.bad = true
+		if c.tx == txOpen {
+			return nil, fault.Wrap(fault.Unavailable, err, "the connection to the store was lost")
+		}
 		return nil, driver.ErrBadConn // an incomplete frame is never executed, so database/sql may try another session
 	}
 	if cap(c.out) > 64<<10 {
