@@ -183,9 +183,32 @@ func (s *Supervisor) tell(u *unit) {
 	}
 }
 
+// Adopt learns from the rows which modules there are and how each was left, without starting any. Operations then work on a site
+// that does not run as well.
+func (s *Supervisor) Adopt(ctx context.Context) error {
+	rows, err := s.o.Catalogue.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		spec, err := s.o.Catalogue.Spec(ctx, row.ID)
+		if err != nil {
+			spec = Spec{} // its start will say why; until then the row is all there is
+		}
+		if _, err := s.adopt(row, spec.Manifest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+
 // StartAll takes up every module that the catalogue has a row for and starts those that are enabled: in parallel, each after
 // those that it requires. A module that does not start is tried again; the error names those that did not start at first.
 func (s *Supervisor) StartAll(ctx context.Context) error {
+	if err := s.Adopt(ctx); err != nil {
+		return err
+	}
 	rows, err := s.o.Catalogue.Rows(ctx)
 	if err != nil {
 		return err
@@ -196,9 +219,6 @@ func (s *Supervisor) StartAll(ctx context.Context) error {
 		spec, specErr := s.o.Catalogue.Spec(ctx, row.ID)
 		if specErr == nil {
 			specs[row.ID] = spec
-		}
-		if _, err := s.adopt(row, spec.Manifest); err != nil {
-			return err
 		}
 		if row.Desired == DesiredEnabled {
 			tried[row.ID] = make(chan struct{})

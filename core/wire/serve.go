@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"syscall"
 
 	hclog "github.com/hashicorp/go-hclog"
 	plugin "github.com/hashicorp/go-plugin"
@@ -94,6 +95,9 @@ func holdLifeline() error {
 		return fmt.Errorf("%s is not a file descriptor", lifelineVariable)
 	}
 	closeOnExec(fd)
+	if err := syscall.SetNonblock(fd, true); err != nil { // lets the runtime's poller wait, which saves a thread
+		return fmt.Errorf("prepare the lifeline: %w", err)
+	}
 	pipe := os.NewFile(uintptr(fd), "lifeline")
 	go func() {
 		_, _ = io.Copy(io.Discard, pipe)
