@@ -202,7 +202,6 @@ func (s *Supervisor) Adopt(ctx context.Context) error {
 	return nil
 }
 
-
 // StartAll takes up every module that the catalogue has a row for and starts those that are enabled: in parallel, each after
 // those that it requires. A module that does not start is tried again; the error names those that did not start at first.
 func (s *Supervisor) StartAll(ctx context.Context) error {

@@ -408,4 +408,3 @@ func TestRemove_StopsAndErases(t *testing.T) {
 		t.Error("a removed module cannot be enabled again")
 	}
 }
-
