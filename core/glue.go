@@ -11,6 +11,7 @@ import (
 
 	"mortise/core/catalogue"
 	"mortise/core/config"
+	"mortise/core/help"
 	"mortise/core/identity"
 	"mortise/core/jobs"
 	"mortise/core/logbook"
@@ -113,6 +114,23 @@ func (h *Host) modulesChanged() {
 		h.jobs.Reload()
 	}
 	h.outbox.Wake()
+	h.helpOfModules()
+}
+
+// helpOfModules shows the help pages that the modules bring.
+func (h *Host) helpOfModules() {
+	if h.help == nil {
+		return // still being wired; openWeb publishes once everything stands
+	}
+	var pages []help.Module
+	for _, m := range h.catalogue.Modules() {
+		if m.HelpText != "" {
+			pages = append(pages, help.Module{ID: m.Manifest.ID, Name: m.Manifest.Name, Text: m.HelpText})
+		}
+	}
+	if err := h.help.SetModules(pages); err != nil {
+		h.log.Warn("help pages of modules were left out", "error", err)
+	}
 }
 
 // rolesWith tells which roles have which of the permissions, for the ledger of a removal.

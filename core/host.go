@@ -198,7 +198,7 @@ func (h *Host) openModules(ctx context.Context, _ Options) (err error) {
 	return nil
 }
 
-func (h *Host) openLife(_ context.Context, _ Options) error {
+func (h *Host) openLife(ctx context.Context, _ Options) error {
 	if _, err := wire.Sweep(h.config.RunDir(), h.log); err != nil {
 		return fmt.Errorf("clear what a killed host left: %w", err)
 	}
@@ -218,6 +218,9 @@ func (h *Host) openLife(_ context.Context, _ Options) error {
 	})
 	h.onClose(h.supervisor.StopAll)
 	h.modules.Supervise(h.supervisor)
+	if err := h.supervisor.Adopt(ctx); err != nil {
+		return err
+	}
 	h.jobs = jobs.New(jobs.Options{Store: h.store, Modules: h.modulesWithJobs, RunJob: h.supervisor.RunJob, Log: h.log})
 	return nil
 }

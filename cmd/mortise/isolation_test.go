@@ -73,8 +73,8 @@ func TestCSRF_NoChangeWithoutTheTokenOfTheSession(t *testing.T) {
 	admin, customer := w.admin(), w.customer()
 	own := customer.csrf
 	for _, token := range []string{"", "x", own} { // own: a token that is right, for another session
-		admin.csrf = token
 		for _, path := range []string{"/admin/modules/devices/pause", "/logout", "/account", "/linking/particle/start"} {
+			admin.csrf = token // each answer brings the right one
 			if a := admin.post(path); a.status != http.StatusForbidden {
 				t.Errorf("POST %s with the token %.6q answered %d, want 403", path, token, a.status)
 			}

@@ -54,7 +54,7 @@ func TestTutorial_ItsFilesMakeAWorkingModule(t *testing.T) {
 	if err := os.WriteFile(listFile, list, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-overlay", listFile, "-o", filepath.Join(plugins, "guestbook", "guestbook"), "./plugins/guestbook")
+	build := exec.Command("go", "build", "-overlay", listFile, "-o", filepath.Join(plugins, "guestbook", "bin", "guestbook"), "./plugins/guestbook")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the tutorial's program does not build: %v\n%s", err, out)
