@@ -117,6 +117,16 @@ func (h *Host) modulesChanged() {
 	h.helpOfModules()
 }
 
+// followModules delivers what waited for a module, and looks at its schedules, as soon as it runs again.
+func (h *Host) followModules(ctx context.Context) {
+	for status := range h.supervisor.Watch(ctx) {
+		if status.State == supervisor.Running {
+			h.jobs.Reload()
+			h.outbox.Wake()
+		}
+	}
+}
+
 // helpOfModules shows the help pages that the modules bring.
 func (h *Host) helpOfModules() {
 	if h.help == nil {

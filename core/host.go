@@ -271,6 +271,7 @@ func (h *Host) Serve(ctx context.Context, listener net.Listener, ready func()) e
 	h.onClose(func(context.Context) error { return admin.Close() })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return quiet(h.outbox.Run(ctx)) })
+	group.Go(func() error { h.followModules(ctx); return nil })
 	group.Go(func() error { return quiet(h.jobs.Run(ctx)) })
 	group.Go(func() error { return h.web.Serve(listener) })
 	group.Go(func() error {

@@ -134,12 +134,12 @@ func TestVault_OpensAValueAtItsPlaceOnlyAndUnchanged(t *testing.T) {
 func TestOpen_NeverReplacesAKeyThatIsNeeded(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	v := p.open()
+	p.open()
 	if err := os.Remove(p.file); err != nil {
 		t.Fatal(err)
 	}
-	p.open() // nothing was sealed, so that a new key costs nothing... but the check value has to follow it
-	v = p.open()
+	p.open() // nothing was sealed, so that a new key costs nothing, but the check value has to follow it
+	v := p.open()
 	if err := v.Set(t.Context(), "linking", "refresh", "", "x"); err != nil {
 		t.Fatal(err)
 	}
