@@ -309,7 +309,7 @@ func TestOutbox_SetsAsideWhatFailsForDaysUntilTheAdministratorDecides(t *testing
 		t.Fatal(err)
 	}
 	s.until(t, "the dead one", func() bool { return len(s.seen()) == 2 })
-	s.until(t, "an empty list", func() bool { list, err := s.Failing(t.Context(), 10); return err == nil && len(list) == 0 })
+	s.until(t, "an empty queue", func() bool { c, err := s.Counts(t.Context(), ""); return err == nil && c == (outbox.Counts{}) })
 	if err := s.Drop(t.Context(), 99999); !fault.Is(err, fault.NotFound) {
 		t.Errorf("drop of nothing: %v", err)
 	}
