@@ -145,7 +145,7 @@ func Program(ctx context.Context, root, pkg, out string, cgo bool) error {
 	began := time.Now()
 	temporary := fmt.Sprintf("%s.%d.tmp", out, os.Getpid())
 	defer os.Remove(temporary) // nothing is left of it after the rename
-	cmd := exec.CommandContext(ctx, tool, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", temporary, pkg)
+	cmd := exec.CommandContext(ctx, tool, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", temporary, pkg)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+map[bool]string{false: "0", true: "1"}[cgo], "PWD="+root)
 	cmd.WaitDelay = 5 * time.Second
