@@ -79,6 +79,7 @@ type world struct {
 	exited  chan struct{}
 	logs    *lockedBuffer
 	program string
+	setup   string // the set-up link, of a site that was started by serve
 }
 
 // newWorld starts a demo in a fresh folder.
@@ -94,8 +95,38 @@ func startWorld(t testing.TB, data string, flags ...string) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, data: data, exited: make(chan struct{}), logs: &lockedBuffer{}, program: path}
-	args := append([]string{"demo", "--data", data, "--listen", "127.0.0.1:0", "--sim-listen", "127.0.0.1:0", "--json"}, flags...)
-	w.cmd = exec.Command(path, args...)
+	line := w.start(append([]string{"demo", "--data", data, "--listen", "127.0.0.1:0", "--sim-listen", "127.0.0.1:0", "--json"}, flags...))
+	if err := json.Unmarshal(line, &w.ready); err != nil {
+		t.Fatalf("demo printed %q: %v", line, err)
+	}
+	return w
+}
+
+// serveSite starts an empty site as an operator does, without modules.
+func serveSite(t testing.TB, flags ...string) *world {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, data: t.TempDir(), exited: make(chan struct{}), logs: &lockedBuffer{}, program: path}
+	line := w.start(append([]string{"serve", "--data", w.data, "--listen", "127.0.0.1:0", "--plugins", t.TempDir(), "--json"}, flags...))
+	var told struct {
+		URL   string `json:"url"`
+		Setup string `json:"setup"`
+	}
+	if err := json.Unmarshal(line, &told); err != nil {
+		t.Fatalf("serve printed %q: %v", line, err)
+	}
+	w.URL, w.setup = told.URL, told.Setup
+	return w
+}
+
+// start runs the program and gives the line that it prints once it is ready. It ends with the test.
+func (w *world) start(args []string) []byte {
+	t := w.t
+	t.Helper()
+	w.cmd = exec.Command(w.program, args...)
 	w.cmd.Stderr = w.logs
 	stdout, err := w.cmd.StdoutPipe()
 	if err != nil {
@@ -119,15 +150,13 @@ func startWorld(t testing.TB, data string, flags ...string) *world {
 	t.Cleanup(w.stop)
 	select {
 	case line := <-lines:
-		if err := json.Unmarshal([]byte(line), &w.ready); err != nil {
-			t.Fatalf("demo printed %q: %v", line, err)
-		}
+		return []byte(line)
 	case <-w.exited:
-		t.Fatalf("demo ended before it was ready:\n%s", w.logs)
-	case <-time.After(4 * time.Minute): // the first start builds the modules
-		t.Fatalf("demo was not ready in time:\n%s", w.logs)
+		t.Fatalf("%s ended before it was ready:\n%s", args[0], w.logs)
+	case <-time.After(6 * time.Minute): // the first start builds the modules
+		t.Fatalf("%s was not ready in time:\n%s", args[0], w.logs)
 	}
-	return w
+	return nil
 }
 
 // stop ends the site as Ctrl-C does.
@@ -153,8 +182,13 @@ func (w *world) kill() {
 // command runs the command line on this site's data folder.
 func (w *world) command(args ...string) (stdout string, err error) {
 	w.t.Helper()
+	return w.run(append(args, "--data", w.data)...)
+}
+
+// run starts the program with args and waits for its end.
+func (w *world) run(args ...string) (stdout string, err error) {
 	var out, errs bytes.Buffer
-	cmd := exec.Command(w.program, append(args, "--data", w.data)...)
+	cmd := exec.Command(w.program, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	if err != nil {
