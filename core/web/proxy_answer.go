@@ -80,11 +80,8 @@ func (x *exchange) view() error {
 	if err != nil {
 		return x.unread(err)
 	}
-	var view struct {
-		sdk.View
-		Data json.RawMessage `json:"data"`
-	}
-	if err := json.Unmarshal(body, &view); err != nil {
+	view, raw, err := readView(body)
+	if err != nil {
 		return badAnswer(err)
 	}
 	status := x.res.Status()
@@ -92,13 +89,12 @@ func (x *exchange) view() error {
 		v.c.Response().Header.Set(fiber.HeaderCacheControl, "no-store")
 	}
 	if v.json {
-		data := view.Data
-		if len(data) == 0 {
-			data = json.RawMessage("{}")
+		if !json.Valid(raw) {
+			return badAnswer(errors.New("the view's data is not JSON"))
 		}
-		return v.dataBytes(status, append(bytes.Clone(data), '\n'))
+		return v.dataBytes(status, append(bytes.Clone(raw), '\n'))
 	}
-	data, err := theme.Decode(view.Data)
+	data, err := theme.Decode(raw)
 	if err != nil {
 		return badAnswer(err)
 	}
