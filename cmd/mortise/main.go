@@ -28,7 +28,7 @@ func commands() []command {
 		{"demo", "[--data DIR] [--listen ADDR] [--sim-listen ADDR] [--bare] [--json]", "run a whole site with a simulated Particle cloud", runDemo},
 		{"serve", "[flags]", "run a site", runServe},
 		{"build", "[--out DIR]", "build the modules; with --out, a folder for a machine without Go", runBuild},
-		{"module", "list|show|enable|pause|resume|remove [id]", "look at modules and change their state", runModule},
+		{"module", "list|show|enable|pause|resume|remove|new [id]", "look at modules, change their state, start a new one", runModule},
 		{"user", "create|list|role|login-link", "make accounts and let people in", runUser},
 		{"status", "", "how the site is, and what to do", runStatus},
 		{"backup", "--to FILE", "copy the store while the site runs", runBackup},

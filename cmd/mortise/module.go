@@ -29,6 +29,8 @@ func runModule(ctx context.Context, t *terminal, args []string) error {
 	}
 	verb, id := words[0], words[1]
 	switch verb {
+	case "new":
+		return newModule(t, id)
 	case "show":
 		return site.with(ctx, t, func(o control.Operations) error {
 			m, err := o.Module(ctx, id)

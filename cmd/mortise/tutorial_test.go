@@ -6,29 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"mortise/core/help"
 )
-
-var tutorialFile = regexp.MustCompile("(?ms)^## (plugins/guestbook/\\S+)$.*?^```\\w+\\n(.*?)^```$")
-
-// tutorialFiles takes the files of the guestbook out of the help page, as a reader would.
-func tutorialFiles(t *testing.T, root string) map[string]string {
-	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "core", "help", "module.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, m := range tutorialFile.FindAllStringSubmatch(string(page), -1) {
-		files[m[1]] = m[2]
-	}
-	if len(files) != 4 {
-		t.Fatalf("the help page has %d files of the guestbook, want 4: %v", len(files), files)
-	}
-	return files
-}
 
 func TestTutorial_ItsFilesMakeAWorkingModule(t *testing.T) {
 	t.Parallel()
@@ -38,15 +20,19 @@ func TestTutorial_ItsFilesMakeAWorkingModule(t *testing.T) {
 	}
 	plugins := t.TempDir()
 	overlay := map[string]map[string]string{"Replace": {}}
-	for name, text := range tutorialFiles(t, root) {
-		path := filepath.Join(plugins, strings.TrimPrefix(name, "plugins/"))
+	files, err := help.Tutorial() // as a reader would copy them
+	if err != nil || len(files) != 4 {
+		t.Fatalf("the help page has %d files of the guestbook, want 4: %v", len(files), err)
+	}
+	for name, text := range files {
+		path := filepath.Join(plugins, "guestbook", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		overlay["Replace"][filepath.Join(root, name)] = path
+		overlay["Replace"][filepath.Join(root, "plugins", "guestbook", name)] = path
 	}
 	// The overlay puts the files into the checkout without touching it: other tests look at the folder at the same time.
 	list, _ := json.Marshal(overlay) // texts always encode

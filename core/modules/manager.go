@@ -123,6 +123,9 @@ func (m *Manager) enableOne(ctx context.Context, id, by string, progress func(st
 	if !ok {
 		return supervisor.Report{Module: id}, fault.New(fault.NotFound, "There is no module %q.", id)
 	}
+	if module.Changed() {
+		return m.accept(ctx, module, by)
+	}
 	first := module.Row.EnabledAt.IsZero()
 	report, err := m.life.Enable(ctx, id, by, func(s supervisor.Step) {
 		if progress != nil {
@@ -139,6 +142,35 @@ func (m *Manager) enableOne(ctx context.Context, id, by string, progress func(st
 		}
 	}
 	return report, nil
+}
+
+// accept takes what the folder's manifest asks for now, beyond what was accepted, and starts the module anew with it.
+func (m *Manager) accept(ctx context.Context, module *catalogue.Module, by string) (supervisor.Report, error) {
+	id := module.Manifest.ID
+	if _, err := m.o.Catalogue.Accept(ctx, id, by); err != nil {
+		return supervisor.Report{Module: id}, err
+	}
+	if err := m.o.People.GrantDefaults(ctx, newDefaults(module)); err != nil {
+		return supervisor.Report{Module: id}, fmt.Errorf("give roles the permissions of %s: %w", id, err)
+	}
+	if module.Paused() {
+		return supervisor.Report{Module: id, Changed: true, State: supervisor.Paused}, m.Publish(ctx)
+	}
+	report, err := m.life.Restart(ctx, id, by)
+	if err != nil {
+		return report, err
+	}
+	report.Changed = true
+	return report, m.Publish(ctx)
+}
+
+// newDefaults are the defaults of permissions that the accepted manifest did not have: roles keep what was made of the others.
+func newDefaults(module *catalogue.Module) map[string][]string {
+	defaults := defaultsOf(module.Manifest)
+	for _, p := range module.InForce().Permissions {
+		delete(defaults, p.ID)
+	}
+	return defaults
 }
 
 func defaultsOf(m *manifest.Manifest) map[string][]string {

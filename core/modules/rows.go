@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"mortise/core/catalogue"
+	"mortise/core/services"
 	"mortise/core/supervisor"
 )
 
@@ -20,6 +21,9 @@ func (r Rows) Spec(_ context.Context, id string) (supervisor.Spec, error) {
 	}
 	module, err := r.m.o.Catalogue.Get(id)
 	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	if err := services.CheckContracts(module.Manifest); err != nil {
 		return supervisor.Spec{}, err
 	}
 	return supervisor.Spec{Manifest: module.Manifest, Dir: module.Dir, Program: module.Program}, nil
