@@ -329,3 +329,17 @@ func BenchmarkLogger(b *testing.B) {
 	}
 	_ = book.Close(context.Background())
 }
+
+func TestBook_FindsARequestByTheReferenceThatPeopleReadOut(t *testing.T) {
+	t.Parallel()
+	book, _ := newBook(t, logbook.Options{})
+	book.Attach(openStore(t))
+	for _, id := range []string{"7f3a91c2d4e5f607", "7f3a92c2d4e5f607", "aa3a91c2d4e5f607"} {
+		book.Write(logbook.Line{Source: "host", Message: id, RequestID: id})
+	}
+	for reference, want := range map[string]int{"7F3A-91": 1, "7f3a": 2, "7f3a91c2d4e5f607": 1, "7f3a-99": 0} {
+		if entries := read(t, book, logbook.Filter{RequestID: reference}); len(entries) != want {
+			t.Errorf("%s found %d lines, want %d", reference, len(entries), want)
+		}
+	}
+}

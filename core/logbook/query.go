@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,12 +32,15 @@ type Filter struct {
 	Source      string      // "": all
 	MinSeverity *slog.Level // nil: all
 	Text        string      // part of the message or of the attributes
-	RequestID   string
-	Before      int64 // only lines with a smaller id; 0: from the newest
-	Limit       int   // at most 200; 0: 100
+	RequestID   string      // whole, or its beginning as error pages show it: "7F3A-91"
+	Before      int64       // only lines with a smaller id; 0: from the newest
+	Limit       int         // at most 200; 0: 100
 }
 
 var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// shortReference is the beginning of a request's id, which has 16 hexadecimal digits.
+var shortReference = regexp.MustCompile(`^[0-9a-f]{4,15}$`)
 
 // Query reads lines, the newest first; fault.Unavailable before Attach.
 func (b *Book) Query(ctx context.Context, f Filter) ([]Entry, error) {
@@ -58,7 +62,12 @@ func (b *Book) Query(ctx context.Context, f Filter) ([]Entry, error) {
 		}
 	}
 	if f.RequestID != "" {
-		q = q.Where("request_id = ? AND request_id <> ''", f.RequestID)
+		id := f.RequestID
+		if short := strings.ToLower(strings.ReplaceAll(id, "-", "")); shortReference.MatchString(short) {
+			q = q.Where("request_id >= ? AND request_id < ? AND request_id <> ''", short, short+"g") // g is the letter after the last digit
+		} else {
+			q = q.Where("request_id = ? AND request_id <> ''", id)
+		}
 	}
 	if f.Before > 0 {
 		q = q.Where("id < ?", f.Before)

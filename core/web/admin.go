@@ -108,8 +108,11 @@ func (s *Server) adminRoutes() []route {
 // actorName is how rows and reports name the visitor.
 func (v *visit) actorName() string { return v.who.User.Name }
 
-// crumbs builds the breadcrumbs of an admin page.
+// crumbs builds the breadcrumbs of an admin page. A page of the menu has none: the menu says where it is.
 func crumbs(links ...sdk.Link) []sdk.Link {
+	if len(links) == 0 {
+		return nil
+	}
 	return append([]sdk.Link{{Title: "Overview", Path: "/admin"}}, links...)
 }
 
@@ -122,7 +125,7 @@ type dashboardData struct {
 	People    int64         `json:"people"`
 	Sessions  int           `json:"sessions"`
 	Next      []nextStep    `json:"next"` // what to do on a young site
-	Recent    []recentLine  `json:"recent"`
+	Recent    []logLine     `json:"recent"`
 	Version   string        `json:"version"`
 }
 
@@ -132,12 +135,6 @@ type nextStep struct {
 	Text  string `json:"text"`
 	Path  string `json:"path"`
 	Icon  string `json:"icon"`
-}
-
-// recentLine is a line of the log with its tone.
-type recentLine struct {
-	logbook.Entry
-	Tone string `json:"tone"`
 }
 
 // moduleCounts is the summary line of the module list.
@@ -163,7 +160,7 @@ func (s *Server) dashboard(v *visit) error {
 	rows := moduleRows(s.o.Admin.Modules.List())
 	data := dashboardData{
 		Attention: status.Attention(s.o.Admin.Board.Lines(ctx)), Modules: countModules(rows), People: page.Total,
-		Sessions: s.o.People.Stats().Sessions, Next: nextSteps(rows), Recent: withTones(entries), Version: s.o.Admin.Version,
+		Sessions: s.o.People.Stats().Sessions, Next: nextSteps(rows), Recent: logLines(entries), Version: s.o.Admin.Version,
 	}
 	return v.render(theme.Page{Template: "admin_dashboard", Title: "Overview", Data: data})
 }
@@ -182,15 +179,6 @@ func nextSteps(rows []moduleRow) []nextStep {
 
 // logWarning is the severity from which a line matters to an administrator.
 const logWarning = slog.LevelWarn
-
-func withTones(entries []logbook.Entry) []recentLine {
-	tones := map[string]string{"error": "bad", "warning": "warn", "info": "info", "debug": "off"}
-	lines := make([]recentLine, len(entries))
-	for i, e := range entries {
-		lines[i] = recentLine{Entry: e, Tone: tones[e.Level]}
-	}
-	return lines
-}
 
 // patient gives operations on modules the time they need, whatever the visitor's connection does: a module that is half enabled
 // because a browser closed would help nobody.

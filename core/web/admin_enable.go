@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -18,7 +19,8 @@ type asksData struct {
 	Plan     catalogue.Plan `json:"plan"`
 	Required []moduleRow    `json:"required"` // that have to be enabled first
 	Ready    bool           `json:"ready"`
-	Report   *reportData    `json:"report"` // of the attempt that just failed
+	Report   *reportData    `json:"report"`  // of the attempt that just failed
+	Confirm  bool           `json:"confirm"` // enabling asks for the password
 }
 
 // reportData is what an attempt to enable did.
@@ -78,7 +80,7 @@ func (s *Server) asksPage(v *visit, failed *supervisor.Report) (theme.Page, erro
 	if err != nil {
 		return theme.Page{}, err
 	}
-	data := asksData{modulePage: frame, Plan: plan, Required: []moduleRow{}, Ready: len(plan.Obstacles) == 0}
+	data := asksData{modulePage: frame, Plan: plan, Required: []moduleRow{}, Ready: len(plan.Obstacles) == 0, Confirm: v.stale()}
 	for _, id := range plan.Order {
 		if id != e.Manifest.ID {
 			if required, err := s.o.Admin.Modules.Get(id); err == nil {
@@ -106,6 +108,13 @@ func (s *Server) moduleEnable(v *visit) error {
 	e, err := s.o.Admin.Modules.Get(v.param("id"))
 	if err != nil {
 		return err
+	}
+	if err := v.confirm(f); err != nil {
+		page, pageErr := s.asksPage(v, nil)
+		if pageErr != nil {
+			return errors.Join(err, pageErr)
+		}
+		return v.again(page, err)
 	}
 	ctx, cancel := patient(v)
 	defer cancel()
@@ -150,11 +159,13 @@ func (s *Server) enableFailed(v *visit, reports []supervisor.Report, cause error
 
 // ledgerData is the data of the page admin_module_remove.
 type ledgerData struct {
-	Module moduleRow        `json:"module"`
-	Ledger catalogue.Ledger `json:"ledger"`
+	Module  moduleRow        `json:"module"`
+	Ledger  catalogue.Ledger `json:"ledger"`
+	Delete  bool             `json:"delete"`  // what was chosen, when the form comes back
+	Confirm bool             `json:"confirm"` // removing asks for the password
 }
 
-func (s *Server) ledgerPage(v *visit) (theme.Page, error) {
+func (s *Server) ledgerPage(v *visit, deleteData bool) (theme.Page, error) {
 	e, err := s.o.Admin.Modules.Get(v.param("id"))
 	if err != nil {
 		return theme.Page{}, err
@@ -164,12 +175,12 @@ func (s *Server) ledgerPage(v *visit) (theme.Page, error) {
 		return theme.Page{}, err
 	}
 	title := "Remove " + e.Manifest.Name
-	return theme.Page{Template: "admin_module_remove", Title: title, Data: ledgerData{rowOf(e), ledger}, Breadcrumbs: moduleCrumbs(e, title)}, nil
+	return theme.Page{Template: "admin_module_remove", Title: title, Data: ledgerData{rowOf(e), ledger, deleteData, v.stale()}, Breadcrumbs: moduleCrumbs(e, title)}, nil
 }
 
 // moduleLedger says what removing a module takes away, before anything happens.
 func (s *Server) moduleLedger(v *visit) error {
-	page, err := s.ledgerPage(v)
+	page, err := s.ledgerPage(v, false)
 	if err != nil {
 		return err
 	}
@@ -182,14 +193,17 @@ func (s *Server) moduleRemove(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.ledgerPage(v)
+	id := v.param("id")
+	remove := f.text("data") == "delete"
+	page, err := s.ledgerPage(v, remove)
 	if err != nil {
 		return err
 	}
-	id := v.param("id")
-	remove := f.text("data") == "delete"
 	if remove && f.text("confirm") != id {
 		return v.again(page, fault.InvalidFields("Its data was not deleted.", map[string]string{"confirm": "To delete the data, type the module's id: " + id}))
+	}
+	if err := v.confirm(f); err != nil {
+		return v.again(page, err)
 	}
 	ctx, cancel := patient(v)
 	defer cancel()

@@ -21,15 +21,17 @@ func (s *Server) helpSchema(v *visit) error { return v.dataBytes(0, manifest.Sch
 type helpData struct {
 	Page    help.Page  `json:"page"`
 	Pages   []helpLink `json:"pages"`
+	Modules bool       `json:"modules"` // some of the pages are modules'
 	Q       string     `json:"q"`
 	Results []help.Hit `json:"results"`
 }
 
 // helpLink is one page in the list.
 type helpLink struct {
-	ID    string `json:"id"`
-	Title string `json:"title"`
-	Path  string `json:"path"`
+	ID     string `json:"id"`
+	Module string `json:"module"` // whose page it is; "" for the host's
+	Title  string `json:"title"`
+	Path   string `json:"path"`
 }
 
 var helpCrumb = sdk.Link{Title: "Help", Path: "/admin/help"}
@@ -41,7 +43,8 @@ func (s *Server) showHelp(v *visit, id string) error {
 	}
 	data := helpData{Page: page, Pages: []helpLink{}, Q: clip(v.query("q"), 100), Results: []help.Hit{}}
 	for _, p := range s.o.Admin.Help.Pages() {
-		data.Pages = append(data.Pages, helpLink{ID: p.ID, Title: p.Title, Path: s.o.Admin.Help.Path(p.ID)})
+		data.Modules = data.Modules || p.Module != ""
+		data.Pages = append(data.Pages, helpLink{ID: p.ID, Module: p.Module, Title: p.Title, Path: s.o.Admin.Help.Path(p.ID)})
 	}
 	if data.Q != "" {
 		data.Results = s.o.Admin.Help.Search(data.Q, 50)

@@ -17,27 +17,29 @@ import (
 
 // moduleRow is one module in a list. The keys are also those of the live updates.
 type moduleRow struct {
-	ID          string    `json:"id"`
-	Name        string    `json:"name"`
-	Description string    `json:"description"`
-	Version     string    `json:"version"`
-	Group       string    `json:"group"`
-	Icon        string    `json:"icon"`
-	State       string    `json:"state"`
-	Tone        string    `json:"tone"`
-	Reason      string    `json:"reason"`
-	Remedy      string    `json:"remedy"`
-	Since       time.Time `json:"since,omitzero"`
-	Restarts    int       `json:"restarts"`
-	Memory      int64     `json:"memory"`     // bytes
-	Latency     float64   `json:"latency_ms"` // median of the last pages
-	Needs       []string  `json:"needs"`      // required modules that are not enabled
-	Problem     string    `json:"problem"`    // why it cannot be enabled
-	Attention   bool      `json:"attention"`  // an administrator should look
-	HasSettings bool      `json:"has_settings"`
-	CanEnable   bool      `json:"can_enable"`
-	CanPause    bool      `json:"can_pause"`
-	CanResume   bool      `json:"can_resume"`
+	ID          string        `json:"id"`
+	Name        string        `json:"name"`
+	Description string        `json:"description"`
+	Version     string        `json:"version"`
+	Group       string        `json:"group"`
+	Icon        string        `json:"icon"`
+	State       string        `json:"state"`
+	Tone        string        `json:"tone"`
+	Reason      string        `json:"reason"`
+	Remedy      string        `json:"remedy"`
+	Since       time.Time     `json:"since,omitzero"`
+	Restarts    int           `json:"restarts"`
+	Memory      int64         `json:"memory"` // bytes
+	MemoryLimit int64         `json:"memory_limit"`
+	Latency     float64       `json:"latency_ms"` // median of the last pages
+	Needs       []string      `json:"needs"`      // required modules that are not enabled
+	Problem     string        `json:"problem"`    // why it cannot be enabled
+	Findings    []sdk.Finding `json:"findings"`   // of its own check, without mere notes
+	Attention   bool          `json:"attention"`  // an administrator should look
+	HasSettings bool          `json:"has_settings"`
+	CanEnable   bool          `json:"can_enable"`
+	CanPause    bool          `json:"can_pause"`
+	CanResume   bool          `json:"can_resume"`
 }
 
 // stateTones is how each state looks; a state without one is quiet.
@@ -51,7 +53,7 @@ func rowOf(e modules.Entry) moduleRow {
 	r := moduleRow{
 		ID: e.Manifest.ID, Name: e.Manifest.Name, Description: e.Manifest.Description, Version: e.Manifest.Version,
 		Group: e.Manifest.Group, Icon: e.Manifest.Icon, State: string(st.State), Tone: stateTones[st.State], Reason: st.Reason, Remedy: st.Remedy,
-		Since: st.Since, Restarts: st.Restarts, Memory: st.PSS, Latency: float64(st.P50.Microseconds()) / 1000, Needs: []string{},
+		Since: st.Since, Restarts: st.Restarts, Memory: st.PSS, MemoryLimit: e.Manifest.Resources.MemoryBytes(), Latency: float64(st.P50.Microseconds()) / 1000, Needs: []string{}, Findings: []sdk.Finding{},
 		Problem: e.Problem, HasSettings: len(e.Manifest.Settings) > 0,
 	}
 	if r.Icon == "" {
@@ -68,8 +70,12 @@ func rowOf(e modules.Entry) moduleRow {
 	default:
 		r.CanPause = true
 	}
-	r.Attention = r.Problem != "" || st.State == supervisor.Quarantined || st.State == supervisor.Backoff || st.State == supervisor.Incompatible ||
-		slices.ContainsFunc(st.Findings, func(f sdk.Finding) bool { return f.Level != sdk.LevelInfo })
+	for _, f := range st.Findings {
+		if f.Level != sdk.LevelInfo {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	r.Attention = r.Problem != "" || st.State == supervisor.Quarantined || st.State == supervisor.Backoff || st.State == supervisor.Incompatible || len(r.Findings) > 0
 	return r
 }
 
@@ -92,6 +98,15 @@ func moduleRows(entries []modules.Entry) []moduleRow {
 	return rows
 }
 
+// rowFor is the row of one module as the list has it, with the required modules that are missing.
+func (s *Server) rowFor(e modules.Entry) moduleRow {
+	rows := moduleRows(s.o.Admin.Modules.List())
+	if i := slices.IndexFunc(rows, func(r moduleRow) bool { return r.ID == e.Manifest.ID }); i >= 0 {
+		return rows[i]
+	}
+	return rowOf(e)
+}
+
 func countModules(rows []moduleRow) moduleCounts {
 	c := moduleCounts{Total: len(rows)}
 	for _, r := range rows {
@@ -112,8 +127,9 @@ func countModules(rows []moduleRow) moduleCounts {
 
 // moduleGroup is one heading of the list with its rows.
 type moduleGroup struct {
-	Title string      `json:"title"`
-	Rows  []moduleRow `json:"rows"`
+	Title  string      `json:"title"`
+	Urgent bool        `json:"urgent"` // what needs attention
+	Rows   []moduleRow `json:"rows"`
 }
 
 // moduleListData is the data of the page admin_modules.
@@ -184,6 +200,7 @@ func groupModules(rows []moduleRow) []moduleGroup {
 	for _, r := range rows {
 		if r.Attention {
 			put("Needs attention", r)
+			groups[0].Urgent = true
 		}
 	}
 	for _, r := range rows {
@@ -238,6 +255,7 @@ type tab struct {
 type modulePage struct {
 	Module moduleRow `json:"module"`
 	Tabs   []tab     `json:"tabs"`
+	Tab    string    `json:"tab"` // the current one
 }
 
 // moduleFrame finds the module of the path and builds its tabs.
@@ -247,7 +265,7 @@ func (s *Server) moduleFrame(v *visit, current string) (modules.Entry, modulePag
 		return e, modulePage{}, err
 	}
 	base := "/admin/modules/" + e.Manifest.ID
-	p := modulePage{Module: rowOf(e)}
+	p := modulePage{Module: s.rowFor(e), Tab: current}
 	for _, t := range []struct {
 		name, title, path string
 		show              bool
@@ -291,7 +309,6 @@ type overviewData struct {
 	InFlight   int           `json:"in_flight"`
 	Streams    int           `json:"streams"`
 	CPU        float64       `json:"cpu_seconds"`
-	MemoryMax  int64         `json:"memory_limit"`
 	Exits      []exitData    `json:"exits"`
 	Findings   []sdk.Finding `json:"findings"`
 	Panic      string        `json:"panic"`
@@ -321,7 +338,7 @@ func (s *Server) moduleOverview(v *visit) error {
 	data := overviewData{
 		modulePage: frame, PID: st.PID, Started: st.Started, LastCheck: st.LastCheck, CheckError: st.CheckError, NextStart: st.NextStart,
 		Requests: st.Requests, Errors: st.Errors, P99: float64(st.P99.Microseconds()) / 1000, InFlight: st.InFlight, Streams: st.Streams,
-		CPU: st.CPU.Seconds(), MemoryMax: e.Manifest.Resources.MemoryBytes(), Exits: []exitData{}, Findings: st.Findings, Panic: st.Panic, Tail: []string{},
+		CPU: st.CPU.Seconds(), Exits: []exitData{}, Findings: st.Findings, Panic: st.Panic, Tail: []string{},
 		Homepage: e.Manifest.Homepage, License: e.Manifest.License, Links: []sdk.Link{}, Help: e.HelpText != "",
 		EnabledAt: e.Row.EnabledAt, EnabledBy: e.Row.EnabledBy, Dependents: s.o.Admin.Modules.Catalogue().Dependents(e.Manifest.ID), Requires: []string{},
 	}
@@ -349,7 +366,7 @@ func (s *Server) moduleLog(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.logLines(v, e.Manifest.ID)
+	page, err := s.readLog(v, e.Manifest.ID)
 	if err != nil {
 		return err
 	}

@@ -17,16 +17,17 @@ const peoplePerPage = 25
 
 // peopleData is the data of the page admin_people.
 type peopleData struct {
-	People  []identity.User `json:"people"`
-	Total   int64           `json:"total"`
-	Page    int             `json:"page"`
-	PerPage int             `json:"per_page"`
-	Q       string          `json:"q"`
-	Role    string          `json:"role"`
-	State   string          `json:"state"`
-	Sort    string          `json:"sort"`
-	Roles   []choice        `json:"roles"`
-	States  []choice        `json:"states"`
+	People  []identity.User   `json:"people"`
+	Total   int64             `json:"total"`
+	Page    int               `json:"page"`
+	PerPage int               `json:"per_page"`
+	Q       string            `json:"q"`
+	Role    string            `json:"role"`
+	State   string            `json:"state"`
+	Sort    string            `json:"sort"`
+	Roles   []choice          `json:"roles"`
+	States  []choice          `json:"states"`
+	Titles  map[string]string `json:"titles"` // of the roles, by id
 }
 
 var peopleCrumb = sdk.Link{Title: "People", Path: "/admin/people"}
@@ -54,8 +55,11 @@ func (s *Server) peopleList(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data.Roles = append([]choice{{"", "Any role"}}, roleChoices(roles)...)
-	return v.render(theme.Page{Template: "admin_people", Title: "People", Data: data, Breadcrumbs: crumbs()})
+	data.Roles, data.Titles = append([]choice{{"", "Any role"}}, roleChoices(roles)...), map[string]string{}
+	for _, r := range roles {
+		data.Titles[r.ID] = r.Title
+	}
+	return v.render(theme.Page{Template: "admin_people", Title: "People", Data: data})
 }
 
 // sortOf reads "?sort=-created".
@@ -80,6 +84,8 @@ func roleChoices(roles []identity.Role) []choice {
 // personData is the data of the pages admin_person and admin_person_new.
 type personData struct {
 	Person   identity.User      `json:"person"`
+	Name     string             `json:"name"`  // of the form: what was typed, when it comes back
+	Email    string             `json:"email"` // likewise
 	Roles    []roleTick         `json:"roles"`
 	Sessions []identity.Session `json:"sessions"`
 	Self     bool               `json:"self"` // the visitor's own account
@@ -97,7 +103,7 @@ type roleTick struct {
 // rightData says what the person may do and which roles give it.
 type rightData struct {
 	Title string   `json:"title"`
-	By    []string `json:"by"`
+	By    []string `json:"by"` // titles of roles
 }
 
 // personOf finds the person of the path.
@@ -109,14 +115,19 @@ func (s *Server) personOf(v *visit) (identity.User, error) {
 	return s.o.People.User(v.c.Context(), id)
 }
 
-func (s *Server) personPage(v *visit, u identity.User) (theme.Page, error) {
+// personPage shows a person. f is a form that comes back with what was typed, or nil.
+func (s *Server) personPage(v *visit, u identity.User, f form) (theme.Page, error) {
 	roles, err := s.o.People.Roles(v.c.Context())
 	if err != nil {
 		return theme.Page{}, err
 	}
-	data := personData{Person: u, Sessions: s.o.People.Sessions(u.ID), Self: u.ID == v.who.User.ID, Rights: s.rightsOf(u)}
+	data := personData{Person: u, Name: u.Name, Email: u.Email, Sessions: s.o.People.Sessions(u.ID), Self: u.ID == v.who.User.ID, Rights: s.rightsOf(u)}
+	on := u.Roles
+	if f != nil {
+		data.Name, data.Email, on = f.text("name"), f.text("email"), f.list("roles")
+	}
 	for _, r := range roles {
-		data.Roles = append(data.Roles, roleTick{r.ID, r.Title, r.Description, slices.Contains(u.Roles, r.ID)})
+		data.Roles = append(data.Roles, roleTick{r.ID, r.Title, r.Description, slices.Contains(on, r.ID)})
 	}
 	if data.Sessions == nil {
 		data.Sessions = []identity.Session{}
@@ -128,15 +139,15 @@ func (s *Server) personPage(v *visit, u identity.User) (theme.Page, error) {
 func (s *Server) rightsOf(u identity.User) []rightData {
 	list := []rightData{}
 	if u.Administrator() {
-		return append(list, rightData{Title: "Everything", By: []string{identity.RoleAdministrator}})
+		return append(list, rightData{Title: "Everything", By: []string{"Administrator"}})
 	}
-	granted := s.o.People.Matrix().Granted
+	matrix := s.o.People.Matrix()
 	for _, group := range s.permissionGroups() {
 		for _, p := range group.Permissions {
 			var by []string
-			for _, role := range u.Roles {
-				if granted[role][p.ID] {
-					by = append(by, role)
+			for _, role := range matrix.Roles {
+				if slices.Contains(u.Roles, role.ID) && matrix.Granted[role.ID][p.ID] {
+					by = append(by, role.Title)
 				}
 			}
 			if len(by) > 0 {
@@ -152,7 +163,7 @@ func (s *Server) person(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.personPage(v, u)
+	page, err := s.personPage(v, u, nil)
 	if err != nil {
 		return err
 	}
@@ -178,17 +189,17 @@ func (s *Server) personSave(v *visit) error {
 	}
 	ctx := v.c.Context()
 	err = s.o.People.UpdateUser(ctx, v.actor(), u.ID, change)
-	if err == nil && f.has("_roles") {
+	if err == nil && (f.has("_roles") || f.has("roles")) { // a browser sends nothing for boxes that are all empty
 		_, err = s.o.People.SetRoles(ctx, v.actor(), u.ID, f.list("roles"))
 	}
 	if err != nil {
-		page, pageErr := s.personPage(v, u)
+		page, pageErr := s.personPage(v, u, f)
 		if pageErr != nil {
 			return errors.Join(err, pageErr)
 		}
 		return v.again(page, err)
 	}
-	return v.redirect(personPath(u.ID), sdk.Message{Tone: sdk.Good, Text: "Saved."})
+	return v.redirect(personPath(u.ID), sdk.Message{Tone: sdk.Good, Text: "The changes are saved."})
 }
 
 func personPath(id int64) string { return "/admin/people/" + strconv.FormatInt(id, 10) }
@@ -198,7 +209,7 @@ func (s *Server) newPersonPage(v *visit, f form) (theme.Page, error) {
 	if err != nil {
 		return theme.Page{}, err
 	}
-	data := personData{Person: identity.User{Name: f.text("name"), Email: f.text("email")}, Sessions: []identity.Session{}, Rights: []rightData{}}
+	data := personData{Name: f.text("name"), Email: f.text("email"), Sessions: []identity.Session{}, Rights: []rightData{}}
 	chosen := f.list("roles")
 	if f == nil {
 		chosen = []string{identity.RoleCustomer}
@@ -233,7 +244,7 @@ func (s *Server) personCreate(v *visit) error {
 		return v.again(page, err)
 	}
 	if _, _, err := s.o.People.Invite(ctx, v.actor(), made.ID); err != nil {
-		return v.redirect(personPath(made.ID), sdk.Message{Tone: sdk.Warn, Text: "The account is made, but the invitation could not be sent. Try again below."})
+		return v.redirect(personPath(made.ID), sdk.Message{Tone: sdk.Warn, Text: "The account is made, but the invitation could not be sent. Send the link again from here."})
 	}
 	return v.redirectWith(personPath(made.ID), map[string]any{"id": made.ID}, sdk.Message{Tone: sdk.Good, Text: "The account is made, and an invitation is on its way."})
 }
@@ -246,7 +257,7 @@ func (s *Server) personDo(v *visit, did, already string, act func(identity.User)
 	}
 	changed, err := act(u)
 	if err != nil {
-		page, pageErr := s.personPage(v, u)
+		page, pageErr := s.personPage(v, u, nil)
 		if pageErr != nil {
 			return errors.Join(err, pageErr)
 		}
@@ -268,14 +279,14 @@ func (s *Server) personUnblock(v *visit) error {
 }
 
 func (s *Server) personInvite(v *visit) error {
-	return s.personDo(v, "A link to choose a password is on its way to %s.", "%s", func(u identity.User) (bool, error) {
+	return s.personDo(v, "A link to choose a password is on its way to %s.", "%s got no link.", func(u identity.User) (bool, error) {
 		_, _, err := s.o.People.Invite(v.c.Context(), v.actor(), u.ID)
 		return true, err
 	})
 }
 
 func deletePersonPage(u identity.User) theme.Page {
-	return theme.Page{Template: "admin_person_delete", Title: "Delete " + u.Name, Data: personData{Person: u, Roles: []roleTick{}, Sessions: []identity.Session{}, Rights: []rightData{}},
+	return theme.Page{Template: "admin_person_delete", Title: "Delete " + u.Name, Data: personData{Person: u, Name: u.Name, Email: u.Email, Roles: []roleTick{}, Sessions: []identity.Session{}, Rights: []rightData{}},
 		Breadcrumbs: crumbs(peopleCrumb, sdk.Link{Title: u.Name, Path: personPath(u.ID)})}
 }
 

@@ -34,10 +34,13 @@ func (s *Server) permissionGroups() []permissionGroup {
 
 // matrixData is the data of the page admin_permissions. Only the open group has rows: a site with many modules stays light.
 type matrixData struct {
-	Roles  []identity.Role `json:"roles"`
-	Groups []matrixGroup   `json:"groups"`
-	Open   string          `json:"open"`
-	Q      string          `json:"q"`
+	Roles   []identity.Role `json:"roles"` // the columns
+	Groups  []matrixGroup   `json:"groups"`
+	Open    string          `json:"open"`
+	Q       string          `json:"q"`
+	Role    string          `json:"role"`    // only this column, for narrow screens; "": all
+	Choices []choice        `json:"choices"` // of roles
+	Confirm bool            `json:"confirm"` // giving power over the site asks for the password
 }
 
 type matrixGroup struct {
@@ -57,12 +60,24 @@ type matrixCell struct {
 	Role  string `json:"role"`
 	Title string `json:"title"` // of the role
 	On    bool   `json:"on"`
-	Key   string `json:"key"` // "role permission", the value of the box
+	Seen  bool   `json:"seen"` // how it is saved; differs from on while a form that was not accepted comes back
+	Key   string `json:"key"`  // "role permission", the value of the box
 }
 
-func (s *Server) matrixPage(v *visit) theme.Page {
+// matrixView is what of the matrix is shown.
+type matrixView struct{ open, q, role string }
+
+func (v *visit) matrixView() matrixView {
+	return matrixView{open: v.query("module"), q: clip(v.query("q"), 100), role: v.query("role")}
+}
+
+// matrixPage shows the matrix. pending are changes of a form that comes back: they are shown as they were ticked.
+func (s *Server) matrixPage(view matrixView, pending []identity.Change) theme.Page {
 	matrix := s.o.People.Matrix()
-	data := matrixData{Roles: matrix.Roles, Q: clip(v.query("q"), 100), Open: v.query("module"), Groups: []matrixGroup{}}
+	data := matrixData{Roles: matrix.Roles, Q: view.q, Open: view.open, Groups: []matrixGroup{}, Choices: append([]choice{{"", "All roles"}}, roleChoices(matrix.Roles)...)}
+	if i := slices.IndexFunc(matrix.Roles, func(r identity.Role) bool { return r.ID == view.role }); i >= 0 {
+		data.Role, data.Roles = view.role, matrix.Roles[i:i+1]
+	}
 	groups := s.permissionGroups()
 	if data.Open == "" && data.Q == "" && len(groups) > 0 {
 		data.Open = groups[len(groups)-1].ID
@@ -74,20 +89,25 @@ func (s *Server) matrixPage(v *visit) theme.Page {
 		shown := matrixGroup{ID: g.ID, Title: g.Title, Count: len(g.Permissions), Open: g.ID == data.Open || data.Q != "", Rows: []matrixRow{}}
 		for _, p := range g.Permissions {
 			if shown.Open && matches(data.Q, p.ID, p.Title, p.Description) {
-				shown.Rows = append(shown.Rows, rowFor(p, matrix))
+				shown.Rows = append(shown.Rows, matrixRowOf(p, data.Roles, matrix, pending))
 			}
 		}
 		if data.Q == "" || len(shown.Rows) > 0 {
 			data.Groups = append(data.Groups, shown)
 		}
 	}
-	return theme.Page{Template: "admin_permissions", Title: "Permissions", Data: data, Breadcrumbs: crumbs()}
+	return theme.Page{Template: "admin_permissions", Title: "Permissions", Data: data}
 }
 
-func rowFor(p identity.Permission, matrix identity.Matrix) matrixRow {
+func matrixRowOf(p identity.Permission, roles []identity.Role, matrix identity.Matrix, pending []identity.Change) matrixRow {
 	row := matrixRow{Permission: p}
-	for _, role := range matrix.Roles {
-		row.Cells = append(row.Cells, matrixCell{Role: role.ID, Title: role.Title, On: matrix.Granted[role.ID][p.ID], Key: role.ID + " " + p.ID})
+	for _, role := range roles {
+		cell := matrixCell{Role: role.ID, Title: role.Title, Seen: matrix.Granted[role.ID][p.ID], Key: role.ID + " " + p.ID}
+		cell.On = cell.Seen
+		if i := slices.IndexFunc(pending, func(c identity.Change) bool { return c.Role == role.ID && c.Permission == p.ID }); i >= 0 {
+			cell.On = pending[i].Want
+		}
+		row.Cells = append(row.Cells, cell)
 	}
 	return row
 }
@@ -97,7 +117,7 @@ func matches(q string, texts ...string) bool {
 	return q == "" || slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(strings.ToLower(t), q) })
 }
 
-func (s *Server) permissionMatrix(v *visit) error { return v.render(s.matrixPage(v)) }
+func (s *Server) permissionMatrix(v *visit) error { return v.render(s.matrixPage(v.matrixView(), nil)) }
 
 // permissionSave applies what changed. A program sends {"changes":[{"role","permission","want","seen"}]}; the page's script sends
 // one field "change" for each cell that was touched, "role permission want seen"; without script the form sends the boxes that
@@ -111,24 +131,65 @@ func (s *Server) permissionSave(v *visit) error {
 	if err != nil {
 		return err
 	}
+	view := matrixView{open: f.text("module"), q: clip(f.text("q"), 100), role: f.text("role")}
+	if s.givesPower(changes) {
+		if err := v.confirm(f); err != nil {
+			page := s.matrixPage(view, changes)
+			data, _ := page.Data.(matrixData)
+			data.Confirm = true
+			page.Data = data
+			return v.again(page, err)
+		}
+	}
 	applied, err := s.o.People.ApplyChanges(v.c.Context(), v.actor(), changes)
 	if err != nil {
-		return v.again(s.matrixPage(v), err)
+		return v.again(s.matrixPage(view, changes), err)
 	}
-	back := "/admin/permissions"
-	if module := f.text("module"); module != "" {
-		back += "?module=" + url.QueryEscape(module)
-	}
-	message := sdk.Message{Tone: sdk.Good, Text: fmt.Sprintf("%d changed.", applied.Changed)}
+	back := view.path()
+	message := sdk.Message{Tone: sdk.Good, Text: changedSentence(applied.Changed)}
 	if applied.Changed == 0 {
 		message = sdk.Message{Tone: sdk.Info, Text: "Nothing was different. Nothing changed."}
 	}
 	if n := len(applied.Conflicts); n > 0 {
 		c := applied.Conflicts[0]
-		message = sdk.Message{Tone: sdk.Warn, Text: fmt.Sprintf("%d changed. %d were left alone, because somebody else changed them meanwhile: %s for %s is now %s.",
-			applied.Changed, n, c.Permission, c.Role, map[bool]string{true: "allowed", false: "not allowed"}[c.Now])}
+		message = sdk.Message{Tone: sdk.Warn, Text: fmt.Sprintf("%s %d left alone. %s You wanted %s for %s to be %s; it is %s now.",
+			changedSentence(applied.Changed), n, c.Reason, c.Permission, c.Role, allowed[c.Want], allowed[c.Now])}
 	}
-	return v.redirectWith(back, map[string]any{"changed": applied.Changed, "conflicts": len(applied.Conflicts)}, message)
+	return v.redirectWith(back, map[string]any{"changed": applied.Changed, "conflicts": applied.Conflicts}, message)
+}
+
+var allowed = map[bool]string{true: "allowed", false: "not allowed"}
+
+func changedSentence(n int) string {
+	if n == 1 {
+		return "1 permission changed."
+	}
+	return fmt.Sprintf("%d permissions changed.", n)
+}
+
+// path leads back to what was shown.
+func (m matrixView) path() string {
+	query := url.Values{}
+	for key, value := range map[string]string{"module": m.open, "q": m.q, "role": m.role} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if len(query) == 0 {
+		return "/admin/permissions"
+	}
+	return "/admin/permissions?" + query.Encode()
+}
+
+// givesPower tells whether one of the changes gives a role something with power over the site.
+func (s *Server) givesPower(changes []identity.Change) bool {
+	restricted := map[string]bool{}
+	for _, g := range s.permissionGroups() {
+		for _, p := range g.Permissions {
+			restricted[p.ID] = p.Restricted
+		}
+	}
+	return slices.ContainsFunc(changes, func(c identity.Change) bool { return c.Want && !c.Seen && restricted[c.Permission] })
 }
 
 // maxChanges bounds one save of the matrix.

@@ -25,7 +25,7 @@ func (s *Server) rolesPage(v *visit, typed newRole) (theme.Page, error) {
 	if err != nil {
 		return theme.Page{}, err
 	}
-	return theme.Page{Template: "admin_roles", Title: "Roles", Data: rolesData{Roles: roles, New: typed}, Breadcrumbs: crumbs()}, nil
+	return theme.Page{Template: "admin_roles", Title: "Roles", Data: rolesData{Roles: roles, New: typed}}, nil
 }
 
 func (s *Server) roleList(v *visit) error {

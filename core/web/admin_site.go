@@ -17,7 +17,7 @@ type siteData struct {
 
 func (s *Server) sitePage(data siteData) theme.Page {
 	data.PublicURL = s.o.PublicURL
-	return theme.Page{Template: "admin_settings", Title: "Settings", Data: data, Breadcrumbs: crumbs()}
+	return theme.Page{Template: "admin_settings", Title: "Settings", Data: data}
 }
 
 func (s *Server) siteSettings(v *visit) error {

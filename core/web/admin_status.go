@@ -15,7 +15,7 @@ type statusData struct {
 
 func (s *Server) statusPage(v *visit) theme.Page {
 	data := statusData{Lines: s.o.Admin.Board.Lines(v.c.Context()), Email: v.who.User.Email}
-	return theme.Page{Template: "admin_status", Title: "Status", Data: data, Breadcrumbs: crumbs()}
+	return theme.Page{Template: "admin_status", Title: "Status", Data: data}
 }
 
 func (s *Server) status(v *visit) error { return v.render(s.statusPage(v)) }

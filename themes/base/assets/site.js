@@ -54,8 +54,36 @@
       if (button) button.removeAttribute("aria-busy");
     }
   };
+  // form[data-changed-only] sends one field "change" for each box that is not as it was, "<value> <now> <before>", and no other box.
+  const differs = (box) => box.checked !== (box.dataset.seen ? box.dataset.seen === "1" : box.defaultChecked);
+  const onlyChanges = (form) => {
+    all("input[name=change]", form).forEach((field) => field.remove());
+    all("input[type=checkbox],input[name=seen]", form).forEach((box) => {
+      box.dataset.name = box.name || box.dataset.name;
+      box.removeAttribute("name");
+      if (box.type !== "checkbox" || !differs(box)) return;
+      const field = document.createElement("input");
+      field.type = "hidden";
+      field.name = "change";
+      field.value = `${box.value} ${Number(box.checked)} ${Number(!box.checked)}`;
+      form.append(field);
+    });
+  };
+  const count = (form) => {
+    const changed = all("input[type=checkbox]", form).filter(differs);
+    all("[data-changes]", form).forEach((element) => {
+      element.textContent = changed.length === 0 ? "" : changed.length === 1 ? "1 change is not saved yet." : `${changed.length} changes are not saved yet.`;
+    });
+    all("td", form).forEach((cell) => cell.classList.toggle("changed", changed.some((box) => cell.contains(box))));
+  };
+  document.addEventListener("change", (event) => { if (event.target.form?.matches("[data-changed-only]")) count(event.target.form); });
+  addEventListener("pageshow", () => all("form[data-changed-only]").forEach((form) => {
+    all("[data-name]", form).forEach((box) => { box.name = box.dataset.name; });
+    count(form);
+  }));
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if (form.matches("[data-changed-only]")) onlyChanges(form);
     if (!form.dataset.inline || form.enctype === "multipart/form-data") return;
     if (new URL(form.action).origin !== location.origin) return;
     event.preventDefault();
@@ -92,18 +120,38 @@
     const box = document.querySelector(`input[data-filter="#${CSS.escape(list.id)}"]`);
     if (list.id && box) sift(box);
   };
-  const waiting = new Map();
+  // Parts that are due at the same time come with one fetch. What the visitor has in hand stays: a field being typed in, an open
+  // menu, the focus.
+  const due = new Set();
+  let fetching = 0;
+  const busy = (part) => part.querySelector("details.menu[open]") || part.contains(document.activeElement) && document.activeElement.matches("input,select,textarea");
+  const controls = (part) => all("a,button,summary", part);
+  const renew = (selector, page) => {
+    const old = document.querySelector(selector);
+    const held = old.contains(document.activeElement) ? controls(old).indexOf(document.activeElement) : -1;
+    const top = old.scrollTop;
+    const part = swap(selector, page);
+    if (!part) return;
+    part.scrollTop = top;
+    if (held >= 0) controls(part)[held]?.focus({ preventScroll: true });
+  };
   const refresh = (element) => {
-    if (!element.id || waiting.has(element.id)) return;
-    waiting.set(element.id, setTimeout(async () => {
-      waiting.delete(element.id);
-      const current = document.getElementById(element.id);
-      if (!current || current.contains(document.activeElement) && document.activeElement.matches("input,select,textarea")) return;
+    if (!element.id) return;
+    due.add("#" + CSS.escape(element.id));
+    (element.dataset.liveAlso || "").split(" ").forEach((selector) => selector && due.add(selector));
+    clearTimeout(fetching);
+    fetching = setTimeout(async () => {
+      const selectors = [...due].filter((selector) => { const part = document.querySelector(selector); return part && !busy(part); });
+      due.clear();
+      if (!selectors.length) return;
       try {
         const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
-        if (answer.ok) swap("#" + CSS.escape(element.id), parse(await answer.text()));
+        if (!answer.ok) return;
+        const page = parse(await answer.text());
+        selectors.forEach((selector) => renew(selector, page));
+        all("input[data-filter]").forEach(sift);
       } catch { /* the next event tries again */ }
-    }, 300));
+    }, 300);
   };
   const received = (root, name) => (event) => {
     let data;
@@ -169,10 +217,16 @@
   }), 10000);
 
   // --- Small things ----------------------------------------------------------------------------------------------------
+  // What is hidden are the elements marked data-filter-item, else the list's children; a data-filter-group without any goes too.
   const sift = (box) => {
     const wanted = box.value.trim().toLowerCase();
     const list = document.querySelector(box.dataset.filter);
-    if (list) [...list.children].forEach((child) => { child.hidden = wanted !== "" && !child.textContent.toLowerCase().includes(wanted); });
+    if (!list) return;
+    const items = all("[data-filter-item]", list);
+    (items.length ? items : [...list.children]).forEach((item) => { item.hidden = wanted !== "" && !item.textContent.toLowerCase().includes(wanted); });
+    all("[data-filter-group]", list).forEach((group) => { group.hidden = !group.querySelector("[data-filter-item]:not([hidden])"); });
+    const none = box.dataset.filterNone ? document.querySelector(box.dataset.filterNone) : null;
+    if (none) none.hidden = items.some((item) => !item.hidden) || wanted === "";
   };
   document.addEventListener("input", (event) => { if (event.target.matches("input[data-filter]")) sift(event.target); });
   document.addEventListener("click", async (event) => {
@@ -208,6 +262,7 @@
     roots.forEach(listen);
   };
   start(document);
+  all(".tabs [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 24; });
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 })();
