@@ -59,9 +59,6 @@ func runDemo(ctx context.Context, t *terminal, args []string) error {
 	if _, err := parse(fs, t, args); err != nil {
 		return err
 	}
-	if !given(fs, "data") && t.getenv("MORTISE_DATA") == "" {
-		site.config.Data = demoData
-	}
 	if err := os.MkdirAll(site.config.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}

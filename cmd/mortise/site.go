@@ -22,18 +22,14 @@ type siteFlags struct {
 func newSiteFlags(name string, t *terminal) (*flag.FlagSet, *siteFlags, error) {
 	fs := flag.NewFlagSet("mortise "+name, flag.ContinueOnError)
 	s := &siteFlags{config: config.Default()}
+	if name == "demo" {
+		s.config.Data = demoData
+	}
 	if err := config.Bind(fs, &s.config, t.getenv); err != nil {
 		return nil, nil, err
 	}
 	fs.BoolVar(&s.json, "json", false, "answer as JSON")
 	return fs, s, nil
-}
-
-// given tells whether a flag was set on the command line.
-func given(fs *flag.FlagSet, name string) bool {
-	found := false
-	fs.Visit(func(f *flag.Flag) { found = found || f.Name == name })
-	return found
 }
 
 // operations reaches the running host of the data folder; without one it opens the folder itself. close ends what was opened.
