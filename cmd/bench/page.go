@@ -128,6 +128,7 @@ func pageFigures(ctx context.Context, s *site, r *report, queries int, budget, a
 	how := fmt.Sprintf("pages: %d connections, %d alternating rounds of %s each, ratios within a round, then the median; signed in, 20 rows, %.1f kB; CPU is that of host and module (or of the single process). The single process runs the same queries, theme, template and session check over Fiber and GORM in one process, without process boundary or tunnel. Nothing is cached.", connections, rounds, s.options.lasting(), float64(ours[0].Bytes)/1000)
 	r.add(
 		figure{Name: what + "ratio to one process", Value: median(ratios), Unit: "×", Budget: budget, Aim: aim, Bound: true, How: how},
+		figure{Name: what + "one process's CPU to ours", Value: of(single, cpu) / of(ours, cpu), Unit: "×"},
 		figure{Name: what + "rate", Value: of(ours, perSec), Unit: "/s"},
 		figure{Name: what + "p50", Value: of(ours, p50ms), Unit: "ms"},
 		figure{Name: what + "p99", Value: of(ours, p99ms), Unit: "ms"},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -65,6 +66,9 @@ func profileOnSignal(ctx context.Context) {
 			pprof.StopCPUProfile()
 			_ = file.Close()
 			file = nil
+			if err := heapProfile(os.Getenv(profileVariable) + heapSuffix); err != nil {
+				fmt.Fprintln(os.Stderr, "profile:", err)
+			}
 			continue
 		}
 		f, err := os.Create(os.Getenv(profileVariable))
@@ -77,6 +81,18 @@ func profileOnSignal(ctx context.Context) {
 		}
 		file = f
 	}
+}
+
+// heapSuffix is added to the name of a CPU profile for the memory that lives at its end.
+const heapSuffix = ".heap"
+
+func heapProfile(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	runtime.GC() // what is left is what lives
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // hostProfile is where the host writes.
@@ -114,10 +130,13 @@ func (s *site) profilePage(ctx context.Context, queries int) error {
 	if stop := s.cmd.Process.Signal(syscall.SIGUSR1); stop != nil {
 		return errors.Join(err, stop)
 	}
-	time.Sleep(500 * time.Millisecond) // until the host has written it
-	text, readErr := os.ReadFile(s.hostProfile())
-	if readErr != nil {
-		return errors.Join(err, readErr)
+	time.Sleep(time.Second) // until the host has written them
+	for _, suffix := range []string{"", heapSuffix} {
+		text, readErr := os.ReadFile(s.hostProfile() + suffix)
+		if readErr != nil {
+			return errors.Join(err, readErr)
+		}
+		err = errors.Join(err, os.WriteFile(name("host")+suffix, text, 0o644))
 	}
-	return errors.Join(err, os.WriteFile(name("host"), text, 0o644))
+	return err
 }
