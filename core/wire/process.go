@@ -320,13 +320,17 @@ func (noServices) UserList(context.Context, string, []int64) ([]sdk.User, error)
 func (noServices) SendMail(context.Context, string, sdk.Mail) error { return noService() }
 
 // makeRunDir makes a folder that is short enough for the sockets in it: a unix socket's path has at most about 104 bytes, and
-// go-plugin adds up to 40.
+// go-plugin adds up to 40. The path is absolute, because the module works in another folder than the host.
 func makeRunDir(root, module string) (string, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return "", fmt.Errorf("make the run folder: %w", err)
 	}
 	const room = 104 - 40 - 12
 	for _, parent := range []string{root, os.TempDir()} {
+		parent, err := filepath.Abs(parent)
+		if err != nil {
+			return "", fmt.Errorf("make the run folder: %w", err)
+		}
 		if len(parent)+1+len(runPrefix)+len(module) > room {
 			continue
 		}

@@ -49,6 +49,26 @@ func TestLaunch_DescribesTheProgramByItsManifest(t *testing.T) {
 	}
 }
 
+func TestLaunch_TakesARunFolderByARelativePath(t *testing.T) {
+	t.Parallel()
+	short := shortDir(t)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, "", nil)
+	if o.RunRoot, err = filepath.Rel(here, short); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, o)
+	if !filepath.IsAbs(p.RunDir()) || filepath.Dir(p.RunDir()) != short {
+		t.Errorf("the run folder is %s, want an absolute path in %s", p.RunDir(), short)
+	}
+	if p.Description().ID != "probe" {
+		t.Errorf("description = %+v", p.Description())
+	}
+}
+
 func body(t *testing.T, c *http.Client, method, path, send string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://module"+path, strings.NewReader(send))
