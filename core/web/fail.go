@@ -38,6 +38,9 @@ type statusError struct {
 // Unwrap gives the error below.
 func (e *statusError) Unwrap() error { return e.error }
 
+// RetryAfter is when it makes sense to come back; 0 when that is not known.
+func (e *statusError) RetryAfter() time.Duration { return e.wait }
+
 // later says when it makes sense to come back.
 func later(err error, wait time.Duration) error { return &statusError{error: err, wait: wait} }
 

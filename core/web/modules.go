@@ -13,7 +13,8 @@ import (
 
 // Modules gives access to the processes of the modules. Use Supervised for core/supervisor's.
 type Modules interface {
-	// Acquire holds a place for one page; Unavailable when the module does not run, TooMany when it is full.
+	// Acquire holds a place for one page; Unavailable when the module does not run, TooMany when it is full. An error with a method
+	// RetryAfter() time.Duration says when it is going to run again.
 	Acquire(module string) (Lease, error)
 	// AcquireStream holds a place for one stream.
 	AcquireStream(module string) (Lease, error)

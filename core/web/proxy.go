@@ -145,27 +145,46 @@ var headers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b
 // of its answer: it has then done nothing that counts, and a module that crashed is back within a second or two.
 func (x *exchange) ask() error {
 	v := x.v
-	if err := x.acquire(); err != nil {
+	err := x.acquire()
+	if backSoon(err) { // nothing was sent yet, so any method may wait
+		err = x.acquireAgain()
+	}
+	if err != nil {
 		return err
 	}
-	err := x.send()
+	err = x.send()
 	var gone *upstream.ConnectionError
 	if errors.As(err, &gone) && !v.unsafe() {
 		v.s.meters.retries.WithLabelValues(v.module).Inc()
 		x.lease.Release()
 		x.lease = nil
-		ctx, cancel := context.WithTimeout(v.ctx(), restartPatience)
-		waited := v.s.o.Modules.WaitRunning(ctx, v.module)
-		cancel()
-		if waited == nil {
-			waited = x.acquire()
-		}
-		if waited != nil {
-			return waited
+		if err := x.acquireAgain(); err != nil {
+			return err
 		}
 		err = x.send()
 	}
 	return x.explain(err)
+}
+
+// backSoon tells from Acquire's error whether the module is about to run again, such as after its first crash. Visitors then wait
+// that moment and never learn of it; a module that is kept down for longer is refused at once, so that requests do not pile up.
+func backSoon(err error) bool {
+	var after interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &after) {
+		return false
+	}
+	wait := after.RetryAfter()
+	return wait > 0 && wait <= restartPatience
+}
+
+// acquireAgain waits, within bounds, until the module runs.
+func (x *exchange) acquireAgain() error {
+	ctx, cancel := context.WithTimeout(x.v.ctx(), restartPatience)
+	defer cancel()
+	if err := x.v.s.o.Modules.WaitRunning(ctx, x.v.module); err != nil {
+		return err
+	}
+	return x.acquire()
 }
 
 // explain gives an error of the transport its kind.

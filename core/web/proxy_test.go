@@ -282,6 +282,42 @@ func TestModulePage_IsAskedForOnceMoreWhenTheModuleWentAwayButNotAfterAChange(t 
 	eventually(t, "every place is given back", func() bool { return s.shop.leases() == 0 })
 }
 
+func TestModulePage_WaitsForAModuleThatIsAboutToRunAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := s.customer()
+	s.shop.on(item("again"))
+	b.get("/shop")
+	crash := func(downFor time.Duration) (back chan struct{}) {
+		s.shop.stop()
+		s.shop.mu.Lock()
+		defer s.shop.mu.Unlock()
+		s.shop.back, s.shop.downFor = make(chan struct{}), downFor
+		return s.shop.back
+	}
+	back := crash(300 * time.Millisecond)
+	answers := make(chan answer, 2)
+	go func() { answers <- b.get("/shop") }()
+	go func() { answers <- b.post("/shop", nil) }()
+	select {
+	case a := <-answers:
+		t.Errorf("%d was answered before the module ran", a.status)
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.shop.start()
+	close(back)
+	for range 2 {
+		if a := <-answers; a.status != 200 || !strings.Contains(a.body, "again") {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	crash(time.Minute)
+	began := time.Now()
+	if a := b.get("/shop"); a.status != 503 || time.Since(began) > time.Second {
+		t.Errorf("down for a minute: %d after %v, want 503 at once", a.status, time.Since(began))
+	}
+}
+
 func TestModulePage_SurvivesHostileAnswers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

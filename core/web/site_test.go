@@ -279,18 +279,19 @@ var asJSON = header{"Accept": "application/json"}
 
 // process stands for the supervised process of the module: an HTTP server on a unix socket that speaks the contract.
 type process struct {
-	t      testing.TB
-	mu     sync.Mutex
-	handle http.Handler
-	server *http.Server
-	client *fasthttp.HostClient
-	done   chan struct{}
-	socket string
-	seen   []http.Header
-	held   int
-	back   chan struct{} // closed when the process runs again
-	status []int         // what Observe was told
-	quiet  bool          // for benchmarks: remember nothing
+	t       testing.TB
+	mu      sync.Mutex
+	handle  http.Handler
+	server  *http.Server
+	client  *fasthttp.HostClient
+	done    chan struct{}
+	socket  string
+	seen    []http.Header
+	held    int
+	back    chan struct{} // closed when the process runs again
+	downFor time.Duration // while it does not run: when it is going to
+	status  []int         // what Observe was told
+	quiet   bool          // for benchmarks: remember nothing
 }
 
 func newProcess(t testing.TB) *process {
@@ -381,11 +382,20 @@ func (p *process) Acquire(string) (web.Lease, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.server == nil {
-		return nil, fault.New(fault.Unavailable, "Shop is restarting.")
+		return nil, &down{fault.New(fault.Unavailable, "Shop is restarting."), p.downFor}
 	}
 	p.held++
 	return &lease{p: p, client: p.client, done: p.done}, nil
 }
+
+// down says when the shop is back.
+type down struct {
+	error
+	wait time.Duration
+}
+
+func (e *down) Unwrap() error             { return e.error }
+func (e *down) RetryAfter() time.Duration { return e.wait }
 
 func (p *process) AcquireStream(module string) (web.Lease, error) { return p.Acquire(module) }
 
