@@ -54,9 +54,6 @@ func (c Config) KeyPath() string {
 // RunDir holds the process records and sockets of the running host.
 func (c Config) RunDir() string { return filepath.Join(c.Data, "run") }
 
-// AdminSocket is where the command line reaches the running host.
-func (c Config) AdminSocket() string { return filepath.Join(c.RunDir(), "admin.sock") }
-
 // MailDir takes mails while there is no server for them.
 func (c Config) MailDir() string { return filepath.Join(c.Data, "mail") }
 
