@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"mortise/cmd/bench/internal/items"
 	"mortise/core/control"
 )
 
@@ -53,7 +54,7 @@ func measureEnable(ctx context.Context, s *site, r *report) error {
 			return err
 		}
 	}
-	how := fmt.Sprintf("enable: POST /admin/modules/%s/enable by an administrator, until GET %s is answered; %d times, removed with its data in between, so each makes its table and fills it with 1,000 rows", swapped, page, cycles)
+	how := fmt.Sprintf("enable: POST /admin/modules/%s/enable by an administrator, until GET %s is answered; %d times, removed with its data in between, so each makes its table and fills it with %d rows", swapped, page, cycles, items.FewRows)
 	r.add(
 		figure{Name: "enable until the first page: median", Value: median(all), Unit: "ms", Budget: 300, Aim: 100, Less: true, Bound: true, How: how},
 		figure{Name: "  of it the first page: median", Value: median(first), Unit: "ms"},

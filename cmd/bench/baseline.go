@@ -85,7 +85,7 @@ func newSingle(folder string, templates fs.FS) (*single, error) {
 	if err := db.AutoMigrate(&items.Item{}); err != nil {
 		return nil, err
 	}
-	if err := items.Fill(db); err != nil {
+	if err := items.Fill(db, items.Rows); err != nil {
 		return nil, err
 	}
 	r, err := theme.New(theme.Options{Themes: []fs.FS{themes.FS}, Config: theme.Config{Modules: []theme.Module{{ID: "bench", Templates: templates}}}})

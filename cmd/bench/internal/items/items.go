@@ -10,8 +10,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// Rows is how many rows the table has.
-const Rows = 1000
+// Rows is how many rows the measured table has, and FewRows how many that of a module which is only enabled and removed.
+const Rows, FewRows = 1000, 40
 
 // PageRows is how many rows a page shows.
 const PageRows = 20
@@ -27,11 +27,11 @@ type Item struct {
 	UpdatedAt time.Time
 }
 
-// Fill puts the rows into an empty table.
-func Fill(tx *gorm.DB) error {
+// Fill puts so many rows into an empty table.
+func Fill(tx *gorm.DB, rows int) error {
 	states := []string{"online", "offline", "updating"}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	list := make([]Item, Rows)
+	list := make([]Item, rows)
 	for i := range list {
 		list[i] = Item{
 			ID: int64(i + 1), Title: fmt.Sprintf("Greenhouse sensor %04d", i+1), Owner: fmt.Sprintf("person%03d@example.org", i%97),
