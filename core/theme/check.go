@@ -46,7 +46,7 @@ func Check(o CheckOptions) []Problem {
 }
 
 func checkTheme(sources map[string]*source, broken map[string]error, id string, modules []Module) []Problem {
-	r := &Renderer{options: Options{MaxPage: 8 << 20, Clock: func() time.Time { return checkTime }}, sources: sources, broken: broken}
+	r := &Renderer{options: Options{MaxPage: 8 << 20, MaxTime: 5 * time.Second, Clock: func() time.Time { return checkTime }}, sources: sources, broken: broken}
 	s, err := r.buildSurface(sources[id].Surface, id, Config{Modules: modules}, nil)
 	if err != nil {
 		if p, ok := err.(Problem); ok {

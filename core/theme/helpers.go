@@ -2,6 +2,7 @@ package theme
 
 import (
 	"html/template"
+	"maps"
 	"strings"
 )
 
@@ -74,6 +75,7 @@ func helperFuncs(assets assetSet) template.FuncMap {
 		"pill":     assets.pill,
 		"sortlink": assets.sortLink,
 	}
+	maps.Copy(funcs, boundedPrints())
 	for _, h := range Helpers() {
 		if h.call != nil {
 			funcs[h.Name] = h.call

@@ -2,6 +2,7 @@ package theme
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -13,6 +14,9 @@ import (
 func joinURL(start string, parts ...any) (string, error) {
 	if !strings.HasPrefix(start, "/") || strings.HasPrefix(start, "//") {
 		return "", errors.New("url: expected a path of this site")
+	}
+	if err := fits(maxText-len(start), true, parts...); err != nil {
+		return "", fmt.Errorf("url: %w", err)
 	}
 	path := strings.TrimSuffix(start, "/")
 	for _, part := range parts {

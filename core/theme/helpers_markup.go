@@ -112,6 +112,9 @@ func safeHTML(v any) (template.HTML, error) {
 
 // prettyJSON indents a value. A text that holds JSON is indented too.
 func prettyJSON(v any) string {
+	if fits(maxPretty, false, v) != nil {
+		return "… (more than can be shown here)"
+	}
 	if text, ok := toText(v); ok {
 		decoded, err := Decode([]byte(text))
 		if err != nil {

@@ -167,6 +167,9 @@ func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, errors.New("dict: expected a value for every key")
 	}
+	if err := fits(maxBuilt, false, pairs...); err != nil {
+		return nil, fmt.Errorf("dict: %w", err)
+	}
 	m := make(map[string]any, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
 		key, ok := pairs[i].(string)
@@ -193,7 +196,7 @@ func secretHint(set any) string {
 	return ""
 }
 
-func list(items ...any) []any { return items }
+func list(items ...any) ([]any, error) { return items, fits(maxBuilt, false, items...) }
 
 func orDefault(fallback, v any) any {
 	if isNil(v) || v == "" || v == false || equal(v, 0) || count(v) == 0 && isCollection(v) {
@@ -222,12 +225,16 @@ func elements(v any) []any {
 	return l
 }
 
-func join(separator string, v any) string {
-	var words []string
-	for _, one := range elements(v) {
-		words = append(words, shown(one))
+func join(separator string, v any) (string, error) {
+	all := elements(v)
+	if err := fits(maxText-len(separator)*len(all), true, v); err != nil {
+		return "", fmt.Errorf("join: %w", err)
 	}
-	return strings.Join(words, separator)
+	words := make([]string, len(all))
+	for i, one := range all {
+		words[i] = shown(one)
+	}
+	return strings.Join(words, separator), nil
 }
 
 func contains(in, what any) bool {

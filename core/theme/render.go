@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"time"
 
 	"mortise/core/fault"
 )
@@ -108,31 +109,45 @@ func plain(v any) bool {
 // errTooLong ends a render that would fill the memory.
 var errTooLong = errors.New("the page is longer than the site allows")
 
-// limited is a buffer that refuses to grow beyond a limit.
+// limited is a buffer that refuses to grow beyond a limit, and to be written to after a time.
 type limited struct {
 	bytes.Buffer
-	max int
+	max    int
+	until  time.Time
+	writes uint
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > l.max {
-		return 0, errTooLong
+	if err := l.takes(len(p)); err != nil {
+		return 0, err
 	}
 	return l.Buffer.Write(p)
 }
 
 func (l *limited) WriteString(s string) (int, error) {
-	if l.Len()+len(s) > l.max {
-		return 0, errTooLong
+	if err := l.takes(len(s)); err != nil {
+		return 0, err
 	}
 	return l.Buffer.WriteString(s)
 }
 
-func (r *Renderer) buffer() *limited {
-	if b, ok := r.buffers.Get().(*limited); ok {
-		return b
+func (l *limited) takes(n int) error {
+	if l.Len()+n > l.max {
+		return errTooLong
 	}
-	return &limited{max: r.options.MaxPage}
+	if l.writes++; l.writes%clockEvery == 0 && time.Now().After(l.until) {
+		return errTooSlow
+	}
+	return nil
+}
+
+func (r *Renderer) buffer() *limited {
+	b, ok := r.buffers.Get().(*limited)
+	if !ok {
+		b = &limited{max: r.options.MaxPage}
+	}
+	b.until = time.Now().Add(r.options.MaxTime)
+	return b
 }
 
 func (r *Renderer) keep(b *limited) {

@@ -16,6 +16,7 @@ type Options struct {
 	Themes  []fs.FS          // roots that hold one folder a theme; a theme of a later root replaces one of the same id
 	Config  Config           // zero: the shipped themes
 	MaxPage int              // bytes of one rendered page; 0 means 8 MiB
+	MaxTime time.Duration    // for drawing one page; 0 means 5 s
 	Clock   func() time.Time // nil means time.Now
 }
 
@@ -47,6 +48,9 @@ type Renderer struct {
 
 // New reads the themes and activates the configuration. The error is a fault of kind Invalid when an active theme is broken.
 func New(o Options) (*Renderer, error) {
+	if o.MaxTime <= 0 {
+		o.MaxTime = 5 * time.Second
+	}
 	if o.MaxPage <= 0 {
 		o.MaxPage = 8 << 20
 	}

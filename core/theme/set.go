@@ -84,6 +84,7 @@ func newSet(theme, module string, files map[string]text, helpers template.FuncMa
 			return s
 		}
 	}
+	addTicks(engine.Templates.Templates())
 	engine.Loaded = true // parsed here and not by the engine's Load, whose errors do not say which theme a file is from
 	s.engine = engine
 	s.escape()
