@@ -217,9 +217,26 @@ func (x *exchange) file(kind string) (handedOver bool, err error) {
 		x.observe(err)
 		return false, err
 	}
+	first, err := x.firstPiece()
+	if err != nil {
+		res.Reset()
+		v.s.protect(v)
+		x.observe(err)
+		return false, err
+	}
 	x.observe(nil)
-	res.SetBodyStream(&fileBody{x: x, conn: v.c.Context().Conn(), until: time.Now().Add(fileTime)}, length)
+	res.SetBodyStream(&fileBody{x: x, conn: v.c.Context().Conn(), until: time.Now().Add(fileTime), first: first}, length)
 	return true, nil
+}
+
+// firstPiece reads the beginning of a long file while there is still time for an error page.
+func (x *exchange) firstPiece() ([]byte, error) {
+	piece := make([]byte, 4<<10)
+	n, err := x.res.Read(piece)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, x.unread(err)
+	}
+	return piece[:n], nil
 }
 
 // fileBody hands a long file on piece by piece. It outlives the handler.
@@ -227,6 +244,7 @@ type fileBody struct {
 	x     *exchange
 	conn  deadliner
 	until time.Time
+	first []byte // what was read already
 	read  int64
 }
 
@@ -234,6 +252,12 @@ type deadliner interface{ SetWriteDeadline(time.Time) error }
 
 // Read gives the next piece. Neither side may pause for long.
 func (b *fileBody) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		b.read += int64(n)
+		return n, nil
+	}
 	now := time.Now()
 	if now.After(b.until) || b.read > fileLimit {
 		return 0, upstream.ErrTooLarge

@@ -87,7 +87,7 @@ func (c *Client) take(deadline time.Time) (*conn, error) {
 func (c *Client) give(one *conn) {
 	one.since = time.Now()
 	c.mu.Lock()
-	if !c.closed && len(c.idle) < idleLimit {
+	if !c.closed && len(c.idle) < idleLimit && one.r.Buffered() == 0 { // what came behind the answer would be read as the next one
 		c.idle = append(c.idle, one)
 		c.mu.Unlock()
 		return
@@ -214,6 +214,21 @@ func appendHead(b []byte, req *Request) []byte {
 
 var responseHeads = sync.Pool{New: func() any { return new(fasthttp.ResponseHeader) }}
 
+// statusLine looks at the beginning of an answer. fasthttp takes more for a status than three digits, and 0 for 200.
+func statusLine(r *bufio.Reader) error {
+	line, err := r.Peek(len("HTTP/1.1 200"))
+	if err != nil {
+		return err
+	}
+	status := line[len("HTTP/1.1 "):]
+	if string(line[:len("HTTP/1.")]) != "HTTP/1." || line[len("HTTP/1.1")] != ' ' || status[0] < '1' || status[0] > '9' || !digit(status[1]) || !digit(status[2]) {
+		return errors.New("no status line")
+	}
+	return nil
+}
+
+func digit(b byte) bool { return '0' <= b && b <= '9' }
+
 // informals is how many 1xx answers may come before the one that counts.
 const informals = 3
 
@@ -221,7 +236,11 @@ func readHead(one *conn, method string) (*Response, error) {
 	head := responseHeads.Get().(*fasthttp.ResponseHeader)
 	for range informals {
 		head.Reset()
-		if err := head.Read(one.r); err != nil {
+		err := statusLine(one.r)
+		if err == nil {
+			err = head.Read(one.r)
+		}
+		if err != nil {
 			responseHeads.Put(head)
 			var timeout interface{ Timeout() bool }
 			if errors.As(err, &timeout) && timeout.Timeout() {

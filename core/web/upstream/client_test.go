@@ -157,6 +157,22 @@ func TestClient_AnUnfinishedBodyEndsItsConnection(t *testing.T) {
 	}
 }
 
+func TestClient_BytesBehindAnAnswerAreNoneOfTheNext(t *testing.T) {
+	t.Parallel()
+	client := script(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged",
+		"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
+	for _, want := range []string{"ok", "true"} {
+		res, err := client.Do(soon(), &upstream.Request{Method: "GET", Target: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := res.ReadAll(nil, 100); err != nil || string(body) != want {
+			t.Errorf("read %q, %v; want %q", body, err, want)
+		}
+		res.Close()
+	}
+}
+
 func TestClient_ReadingGoesOnAfterATimeout(t *testing.T) {
 	t.Parallel()
 	feed := make(chan string)
@@ -209,7 +225,7 @@ func TestClient_SaysWhetherNothingOrSomethingWrongCame(t *testing.T) {
 	if _, err := script(t, "").Do(soon(), &upstream.Request{Method: "GET", Target: "/"}); !errors.As(err, &gone) {
 		t.Errorf("closed without an answer: %v", err)
 	}
-	for _, text := range []string{"HTTP/1.1 999 X\r\n\r\n", "HTTP/1.1 101 X\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 9000)} {
+	for _, text := range []string{"HTTP/1.1 999 X\r\n\r\n", "HTTP/1.1 101 X\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 0 X\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 -12 X\r\n\r\n", "HTTP/2.0 200 X\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\n" + strings.Repeat("a: b\r\n", 9000)} {
 		if res, err := script(t, text).Do(soon(), &upstream.Request{Method: "GET", Target: "/"}); !errors.As(err, &wrong) {
 			t.Errorf("%.30q: %v %v", text, res, err)
 		}
