@@ -25,11 +25,12 @@ type asksData struct {
 
 // reportData is what an attempt to enable did.
 type reportData struct {
-	Module string     `json:"module"`
-	Failed string     `json:"failed"` // the step
-	Reason string     `json:"reason"`
-	Remedy string     `json:"remedy"`
-	Steps  []stepData `json:"steps"`
+	Module  string     `json:"module"`
+	Enabled []string   `json:"enabled"` // required modules that stay enabled, from the same attempt
+	Failed  string     `json:"failed"`  // the step
+	Reason  string     `json:"reason"`
+	Remedy  string     `json:"remedy"`
+	Steps   []stepData `json:"steps"`
 }
 
 // stepData is one step of it.
@@ -49,10 +50,13 @@ var stepTitles = map[string]string{
 var stepOrder = []string{"verify", "start", "describe", "connect", "migrate", "configure", "check", "swap"}
 
 func reportOf(r supervisor.Report) *reportData {
-	data := &reportData{Module: r.Module, Failed: stepTitles[r.Failed], Reason: r.Reason, Remedy: r.Remedy, Steps: []stepData{}}
+	data := &reportData{Module: r.Module, Failed: stepTitles[r.Failed], Reason: r.Reason, Remedy: r.Remedy, Enabled: []string{}, Steps: []stepData{}}
 	for _, name := range stepOrder {
 		step := stepData{Title: stepTitles[name], State: "todo"}
 		i := slices.IndexFunc(r.Steps, func(s supervisor.Step) bool { return s.Name == name })
+		if name == r.Failed {
+			step.State = "failed"
+		}
 		if i >= 0 {
 			step.State, step.Detail, step.Took = r.Steps[i].State, r.Steps[i].Detail, float64(r.Steps[i].Took.Microseconds())/1000
 		}
@@ -71,7 +75,7 @@ func (s *Server) moduleAsks(v *visit) error {
 	return v.render(page)
 }
 
-func (s *Server) asksPage(v *visit, failed *supervisor.Report) (theme.Page, error) {
+func (s *Server) asksPage(v *visit, failed *reportData) (theme.Page, error) {
 	e, frame, err := s.moduleFrame(v, "asks")
 	if err != nil {
 		return theme.Page{}, err
@@ -88,9 +92,7 @@ func (s *Server) asksPage(v *visit, failed *supervisor.Report) (theme.Page, erro
 			}
 		}
 	}
-	if failed != nil {
-		data.Report = reportOf(*failed)
-	}
+	data.Report = failed
 	title := "What it asks for"
 	if frame.Module.CanEnable {
 		title = "Enable " + e.Manifest.Name
@@ -141,9 +143,14 @@ func enabledSentence(names []string) string {
 
 // enableFailed shows the plan again with what went wrong.
 func (s *Server) enableFailed(v *visit, reports []supervisor.Report, cause error) error {
-	var failed *supervisor.Report
+	var failed *reportData
 	if n := len(reports); n > 0 && reports[n-1].Failed != "" {
-		failed = &reports[n-1]
+		failed = reportOf(reports[n-1])
+		for _, r := range reports[:n-1] {
+			if r.Changed {
+				failed.Enabled = append(failed.Enabled, r.Module)
+			}
+		}
 	}
 	s.o.Log.Warn("module was not enabled", "module", v.param("id"), "error", cause.Error(), "request_id", v.id)
 	if kind := fault.KindOf(cause); failed != nil && kind == fault.Internal {
@@ -153,6 +160,10 @@ func (s *Server) enableFailed(v *visit, reports []supervisor.Report, cause error
 	page, err := s.asksPage(v, failed)
 	if err != nil {
 		return fmt.Errorf("%w (and its page: %w)", cause, err)
+	}
+	if failed != nil && !v.json { // the report on the page says more than a line at its top
+		page.Status = fault.KindOf(cause).Status()
+		return v.html(&page)
 	}
 	return v.again(page, cause)
 }
@@ -200,7 +211,7 @@ func (s *Server) moduleRemove(v *visit) error {
 		return err
 	}
 	if remove && f.text("confirm") != id {
-		return v.again(page, fault.InvalidFields("Its data was not deleted.", map[string]string{"confirm": "To delete the data, type the module's id: " + id}))
+		return v.again(page, fault.InvalidFields("Its data was not deleted.", map[string]string{"confirm": "Type " + id + " here to delete the data."}))
 	}
 	if err := v.confirm(f); err != nil {
 		return v.again(page, err)

@@ -31,7 +31,7 @@ type logFact struct {
 }
 
 // factLength bounds an attribute that stands in the line, in bytes.
-const factLength = 160
+const factLength = 300
 
 var logTones = map[string]string{"error": "bad", "warning": "warn", "info": "info", "debug": "off"}
 

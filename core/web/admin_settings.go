@@ -16,7 +16,9 @@ type settingsData struct {
 	Fields   []fieldData   `json:"fields"`
 	CanTest  bool          `json:"can_test"`
 	Tested   bool          `json:"tested"`   // the values were tried just now
-	Problems []sdk.Problem `json:"problems"` // that no single field is to blame for
+	Problems []sdk.Problem `json:"problems"`
+	General  []sdk.Problem `json:"general"` // those of the problems that no single field is to blame for
+	Retype   []string      `json:"retype"`  // labels of secrets that were typed: a browser does not get them back
 }
 
 // fieldData is one field of a settings form.
@@ -38,9 +40,12 @@ func (s *Server) settingsPage(v *visit, sent form) (modules.Entry, settingsData,
 	if err != nil {
 		return e, settingsData{}, err
 	}
-	data := settingsData{modulePage: frame, Fields: []fieldData{}, CanTest: e.Status.State == supervisor.Running, Problems: []sdk.Problem{}}
+	data := settingsData{modulePage: frame, Fields: []fieldData{}, CanTest: e.Status.State == supervisor.Running, Problems: []sdk.Problem{}, General: []sdk.Problem{}, Retype: []string{}}
 	for _, f := range fields {
 		data.Fields = append(data.Fields, fieldData{Setting: f.Setting, Value: shownValue(f, sent), Set: f.Set})
+		if f.Setting.Secret() && sent.text(f.Key) != "" {
+			data.Retype = append(data.Retype, f.Label)
+		}
 	}
 	return e, data, nil
 }
@@ -118,15 +123,16 @@ func (s *Server) moduleSettingsTest(v *visit) error {
 	page := settingsView(e, data)
 	page.Message = &sdk.Message{Tone: sdk.Good, Text: "These values work. They are not saved yet."}
 	if len(problems) > 0 {
-		page.Message = &sdk.Message{Tone: sdk.Bad, Text: "These values do not work."}
+		page.Message = &sdk.Message{Tone: sdk.Bad, Text: "These values do not work. Nothing was saved."}
 		page.FieldErrors = sdk.Fields{}
 		for _, p := range problems {
 			if p.Key != "" {
 				page.FieldErrors[p.Key] = p.Message
 			} else {
-				page.Message.Text += " " + p.Message
+				data.General = append(data.General, p)
 			}
 		}
+		page.Data = data
 	}
 	return v.render(page)
 }
