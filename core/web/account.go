@@ -12,6 +12,7 @@ import (
 type sessionData struct {
 	ID         string    `json:"id"`
 	Agent      string    `json:"agent"`
+	Browser    string    `json:"browser"` // agent in words, "" when it says nothing known
 	Address    string    `json:"address"`
 	CreatedAt  time.Time `json:"created_at"`
 	LastSeenAt time.Time `json:"last_seen_at"`
@@ -40,7 +41,7 @@ func (s *Server) accountPage(v *visit) theme.Page {
 	}
 	for _, one := range s.o.People.Sessions(v.who.User.ID) {
 		data.Sessions = append(data.Sessions, sessionData{
-			ID: one.ID, Agent: one.Agent, Address: one.Address, CreatedAt: one.CreatedAt, LastSeenAt: one.LastSeenAt, Current: one.ID == v.who.Session.ID,
+			ID: one.ID, Agent: one.Agent, Browser: browserName(one.Agent), Address: one.Address, CreatedAt: one.CreatedAt, LastSeenAt: one.LastSeenAt, Current: one.ID == v.who.Session.ID,
 		})
 	}
 	return theme.Page{Template: "account", Title: "Account", Data: data}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,12 +74,20 @@ type accountView struct {
 
 // listData is the view "list".
 type listData struct {
-	Linked   bool          `json:"linked"` // there is an account at all
-	Accounts []accountView `json:"accounts"`
-	Devices  []deviceView  `json:"devices"`
-	Online   int           `json:"online_count"`
-	Several  bool          `json:"several"` // accounts: then each device says whose it is
+	Linked   bool           `json:"linked"` // there is an account at all
+	Accounts []accountView  `json:"accounts"`
+	Devices  []listedDevice `json:"devices"`
+	Online   int            `json:"online_count"`
+	Several  bool           `json:"several"` // accounts: then each device says whose it is
 }
+
+// listedDevice is a device in the list, with the last known values of its first variables. The list asks no device for them.
+type listedDevice struct {
+	deviceView
+	Values []valueView `json:"values"` // by name, at most maxListed
+}
+
+const maxListed = 3
 
 func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 	all, err := m.holdings(r.Context())
@@ -86,7 +95,12 @@ func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 		sdk.Fail(w, r, err)
 		return
 	}
-	data := listData{Linked: len(all) > 0, Accounts: []accountView{}, Devices: []deviceView{}, Several: len(all) > 1}
+	known, err := m.records.valuesOfPerson(r.Context(), sdk.UserFrom(r.Context()).UserID)
+	if err != nil {
+		sdk.Fail(w, r, err)
+		return
+	}
+	data := listData{Linked: len(all) > 0, Accounts: []accountView{}, Devices: []listedDevice{}, Several: len(all) > 1}
 	for _, h := range all {
 		a := accountView{ID: h.account.ID, Label: h.account.Label, State: "ok", Trouble: h.trouble, Devices: len(h.devices)}
 		switch {
@@ -98,12 +112,12 @@ func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 		data.Accounts = append(data.Accounts, a)
 		for _, d := range h.devices {
 			if deviceID.MatchString(strings.ToLower(d.ID)) { // others could not be opened
-				data.Devices = append(data.Devices, viewOf(h, d))
+				data.Devices = append(data.Devices, listedDevice{viewOf(h, d), m.listedValues(h, d, known[deviceKey{h.account.ID, strings.ToLower(d.ID)}])})
 			}
 		}
 	}
-	slices.SortStableFunc(data.Devices, func(a, b deviceView) int {
-		return cmp.Or(rank(a)-rank(b), strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ID, b.ID))
+	slices.SortStableFunc(data.Devices, func(a, b listedDevice) int {
+		return cmp.Or(rank(a.deviceView)-rank(b.deviceView), strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ID, b.ID))
 	})
 	for _, d := range data.Devices {
 		if d.Online {
@@ -111,6 +125,21 @@ func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sdk.Render(w, r, sdk.View{Template: "list", Title: "Devices", Data: data})
+}
+
+// listedValues gives what is known of a device's first variables, without asking it.
+func (m *Devices) listedValues(h holding, d particle.Device, known map[string]value) []valueView {
+	views := []valueView{}
+	t := &target{holding: h, device: d}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if _, offered := d.Variables[name]; !offered && d.Variables != nil {
+			continue // of an older program
+		}
+		if v := m.viewOfKnown(t, name, known); v.ReadAt != nil && len(views) < maxListed {
+			views = append(views, v)
+		}
+	}
+	return views
 }
 
 // rank puts what is online first.

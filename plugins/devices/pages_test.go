@@ -15,7 +15,7 @@ import (
 )
 
 // findDevice looks a device up in a list.
-func findDevice(list []deviceView, id string) *deviceView {
+func findDevice(list []listedDevice, id string) *listedDevice {
 	for i := range list {
 		if list[i].ID == id {
 			return &list[i]
@@ -318,5 +318,24 @@ func TestIsolation_ADeadAccountReachesNothing(t *testing.T) {
 	}
 	if n := b.upstream() - before; n != 0 {
 		t.Errorf("%d calls went out", n)
+	}
+}
+
+func TestList_ShowsTheLastKnownValuesWithoutAskingTheDevices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.linked.set(ann, b.account(1, annParticle))
+	read := decode[variableData](t, b.GetJSON(ann, "/devices/"+lamp+"/variables/led"))
+	asked := len(b.cloud.AllCalls())
+	list := findDevice(decode[listData](t, b.GetJSON(ann, "/devices")).Devices, lamp)
+	if list == nil || len(list.Values) != 1 || list.Values[0].Name != "led" || list.Values[0].Text != read.Text || list.Values[0].ReadAt == nil {
+		t.Fatalf("%+v", list)
+	}
+	if len(b.cloud.AllCalls()) != asked {
+		t.Error("the list asked a device for a value")
+	}
+	b.linked.set(bob, b.account(1, annParticle)) // the same account id must not show what another person's pages have read
+	if other := findDevice(decode[listData](t, b.GetJSON(bob, "/devices")).Devices, lamp); other == nil || len(other.Values) != 0 {
+		t.Errorf("%+v", other)
 	}
 }

@@ -97,6 +97,27 @@ func (s *records) values(ctx context.Context, userID, accountID int64, deviceID 
 	return byName, err
 }
 
+// deviceKey is a device as a linked account has it: two people may have linked the same one.
+type deviceKey struct {
+	account int64
+	device  string
+}
+
+// valuesOfPerson lists the last known values of all devices of a person.
+func (s *records) valuesOfPerson(ctx context.Context, userID int64) (map[deviceKey]map[string]value, error) {
+	var rows []value
+	err := s.db.WithContext(ctx).Where("user_id = ?", userID).Limit(maxDevices * maxListed).Find(&rows).Error
+	known := map[deviceKey]map[string]value{}
+	for _, r := range rows {
+		key := deviceKey{r.AccountID, r.DeviceID}
+		if known[key] == nil {
+			known[key] = map[string]value{}
+		}
+		known[key][r.Name] = r
+	}
+	return known, err
+}
+
 // forgetAccount erases what was kept of an account.
 func (s *records) forgetAccount(ctx context.Context, accountID int64) error {
 	return s.erase(ctx, "account_id = ?", accountID)

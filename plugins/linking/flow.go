@@ -43,7 +43,7 @@ func (m *Linking) begin(ctx context.Context, user sdk.Identity) (string, *attemp
 		return "", a, &f, m.records.fail(ctx, a, f, failedStep("start", f, err))
 	}
 	target := cloud.AuthorizeURL(v.client.ID, m.redirectURI(), state, v.scope)
-	return target, a, nil, m.records.note(ctx, a.ID, step{Name: "start", Result: stepDone, Sentence: "The browser was sent to Particle's sign-in page.", Detail: "redirect URI " + m.redirectURI()})
+	return target, a, nil, m.records.note(ctx, a.ID, step{Name: "sent", Result: stepDone, Sentence: "The browser was sent to Particle's sign-in page.", Detail: "redirect URI " + m.redirectURI()})
 }
 
 // lookAhead opens Particle's sign-in page before the person is sent there. With an unknown client id or another redirect URI

@@ -41,7 +41,7 @@ func TestLinking_GoesThroughParticlesPagesAndEndsLinked(t *testing.T) {
 	if events := b.Host.Events("linking.account_linked"); len(events) != 1 || events[0].Subject != "user/2" {
 		t.Errorf("events = %+v", events)
 	}
-	if names := stepNames(t, b, page.Attempts[0].Reference); names != "start:done start:done consent:done token:done account:done saved:done devices:done" {
+	if names := stepNames(t, b, page.Attempts[0].Reference); names != "start:done sent:done consent:done token:done account:done saved:done devices:done" {
 		t.Errorf("steps = %s", names)
 	}
 }
@@ -192,7 +192,7 @@ func TestLinking_TakesARefusalThatComesWithoutState(t *testing.T) {
 	if data.Reason != "refused" || a.Status != http.StatusForbidden {
 		t.Errorf("%d %+v", a.Status, data)
 	}
-	if steps := stepNames(t, b, data.Reference); steps != "start:done start:done consent:failed" {
+	if steps := stepNames(t, b, data.Reference); steps != "start:done sent:done consent:failed" {
 		t.Errorf("steps = %s", steps)
 	}
 	if data := lastFailure(t, b.comeBack(ann, at)); data.Reason != "state_replayed" {

@@ -250,7 +250,7 @@ type stepView struct {
 	Millis   int64     `json:"milliseconds"`
 }
 
-var stepTitles = map[string]string{"start": "Start", "consent": "Consent", "state": "Check of the answer", "token": "Token", "account": "Account",
+var stepTitles = map[string]string{"start": "Start", "sent": "Sent to Particle", "consent": "Consent", "state": "Check of the answer", "token": "Token", "account": "Account",
 	"saved": "Saved", "devices": "Devices", "again": "Repeated"}
 
 // renderAttempt shows one attempt: of userID, or for 0 anybody's, with what only the staff may read.

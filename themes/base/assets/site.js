@@ -18,6 +18,15 @@
     line.append(text);
     bar.replaceChildren(line);
   };
+  // One live region that is there from the start: what is swapped in with its own role is not read out everywhere.
+  const reader = document.createElement("div");
+  reader.className = "visually-hidden";
+  reader.setAttribute("role", "status");
+  document.body.append(reader);
+  const readOut = (part) => {
+    const told = part.matches("[data-announce]") ? part : part.querySelector("[data-announce]");
+    if (told) reader.textContent = told.dataset.announce;
+  };
 
   // --- Forms that swap a part of the page: form[data-inline="#target"] ---------------------------------------------
   const parse = (html) => new DOMParser().parseFromString(html, "text/html");
@@ -31,23 +40,41 @@
     return adopted;
   };
   const focusIn = (part, from) => {
-    const first = part.querySelector("[autofocus],[aria-invalid=true]") || (from && from.id && part.querySelector("#" + CSS.escape(from.id)));
+    const first = part.querySelector("[autofocus],[aria-invalid=true]") || (from && from.id && document.getElementById(from.id));
     if (first) return first.focus();
     part.tabIndex = -1;
     part.focus({ preventScroll: true });
+  };
+  // While the answer is on its way, the form's part shows what its template[data-inline-wait] holds in place of [data-inline-result].
+  const wait = (form) => {
+    const part = document.querySelector(form.dataset.inline);
+    const template = part && part.querySelector("template[data-inline-wait]");
+    const result = part && part.querySelector("[data-inline-result]");
+    if (!template || !result) return;
+    result.replaceChildren(template.content.cloneNode(true));
+    readOut(result);
+  };
+  // The answer is another page: sign in again, or an error that is said here, so that nothing on this page is lost.
+  const elsewhere = (answer, page, get) => {
+    if (answer.ok || answer.status === 401) return location.assign(answer.redirected || get ? answer.url : location.href);
+    const words = all("main h1, main .oops-text", page).map((element) => element.textContent.trim());
+    say(words.join(". ") || "That did not work. Load the page again.");
+    document.getElementById("messages")?.scrollIntoView({ block: "center" });
   };
   const submit = async (form, button) => {
     const body = new URLSearchParams(new FormData(form, button));
     const get = form.method === "get";
     const address = get ? form.action.split("?")[0] + "?" + body : form.action;
     if (button) button.setAttribute("aria-busy", "true");
+    wait(form);
     try {
       const answer = await fetch(address, { method: get ? "GET" : "POST", body: get ? undefined : body, headers: { Accept: "text/html" }, credentials: "same-origin" });
       const page = parse(await answer.text());
       const part = swap(form.dataset.inline, page);
-      if (!part) return location.assign(answer.redirected || get ? answer.url : location.href);
+      if (!part) return elsewhere(answer, page, get);
       announce(page);
       focusIn(part, button);
+      readOut(part);
     } catch {
       say("The site cannot be reached. Check the connection and try again.");
     } finally {
@@ -96,6 +123,11 @@
   const at = (data, path) => path.split(".").reduce((value, key) => (value === null || value === undefined ? value : value[key]), data);
   const text = (value) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
   const fill = (element, value) => {
+    if (element.dataset.liveTime !== undefined && value) {
+      const time = document.createElement("time");
+      element.replaceChildren(time);
+      element = time;
+    }
     if (element.tagName === "TIME" && value) {
       element.dateTime = value;
       element.title = new Date(value).toLocaleString();
@@ -106,7 +138,7 @@
   };
   const mark = (root, state) => all("[data-live-state]", root).forEach((element) => {
     element.dataset.state = state;
-    element.textContent = state;
+    if (element.textContent !== state) element.textContent = state;
   });
   const addItem = (root, template, data) => {
     const list = root.querySelector("[data-live-list]");
@@ -158,7 +190,9 @@
     try { data = JSON.parse(event.data); } catch { return; }
     all("[data-live-value]", root).forEach((element) => {
       const value = at(data, element.dataset.liveValue);
-      if (value !== undefined) fill(element, value);
+      if (value === undefined) return;
+      fill(element, value);
+      element.closest("[data-fresh-for]")?.classList.remove("stale");
     });
     all("template[data-live-item]", root).forEach((template) => {
       if (template.dataset.liveItem.split(" ").includes(name)) addItem(root, template, data);
@@ -176,19 +210,45 @@
     all("template[data-live-item]", root).forEach((element) => add(element.dataset.liveItem));
     all("[data-live-refresh]", root).forEach((element) => add(element.dataset.liveRefresh));
     add(root.dataset.liveRefresh);
-    let source, pause = 1000, timer;
+    let source, pause = 500, timer, lost = false, last = "";
+    // A new source does not send the number of the last event along, as the browser's own tries do.
+    const address = () => {
+      const url = new URL(root.dataset.live, location.href);
+      if (last && url.searchParams.has("after")) url.searchParams.set("after", last);
+      return url;
+    };
+    const ended = async () => {
+      try {
+        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin", redirect: "manual" });
+        return answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status);
+      } catch { return false; }
+    };
+    const again = async () => {
+      if (await ended()) {
+        mark(root, "not live");
+        return say("You are signed out, or this page is not yours any more. Load it again.");
+      }
+      if (root.isConnected) timer = setTimeout(open, pause);
+      pause = Math.min(pause * 2, 15000);
+    };
     const open = () => {
       clearTimeout(timer);
-      source = new EventSource(root.dataset.live);
-      source.onopen = () => { pause = 1000; mark(root, "live"); };
-      source.onerror = () => {
-        mark(root, "reconnecting");
-        if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-        if (!root.isConnected) return;
-        timer = setTimeout(open, pause);
-        pause = Math.min(pause * 2, 30000);
+      source = new EventSource(address());
+      source.onopen = () => {
+        pause = 500;
+        mark(root, "live");
+        if (lost) all("[data-live-refresh]", root).concat(root.matches("[data-live-refresh]") ? [root] : []).forEach(refresh);
+        lost = false;
       };
-      names.forEach((name) => source.addEventListener(name, received(root, name)));
+      source.onerror = () => {
+        lost = true;
+        mark(root, "reconnecting");
+        if (source.readyState === EventSource.CLOSED && root.isConnected) again(); // else the browser tries again by itself
+      };
+      names.forEach((name) => {
+        const take = received(root, name);
+        source.addEventListener(name, (event) => { last = event.lastEventId || last; take(event); });
+      });
     };
     mark(root, "connecting");
     open();
@@ -212,9 +272,15 @@
     const words = `${Math.floor(n)} ${unit}${Math.floor(n) === 1 ? "" : "s"}`;
     return seconds < 0 ? "in " + words : words + " ago";
   };
-  setInterval(() => all("time[data-ago]").forEach((element) => {
-    if (Date.now() - new Date(element.dateTime) < 30 * 86400000) element.textContent = ago(element.dateTime);
-  }), 10000);
+  setInterval(() => {
+    all("time[data-ago]").forEach((element) => {
+      if (Date.now() - new Date(element.dateTime) < 30 * 86400000) element.textContent = ago(element.dateTime);
+    });
+    all("[data-fresh-for]").forEach((element) => {
+      const time = element.querySelector("time[datetime]");
+      if (time && Date.now() - new Date(time.dateTime) > 1000 * element.dataset.freshFor) element.classList.add("stale");
+    });
+  }, 10000);
 
   // --- Small things ----------------------------------------------------------------------------------------------------
   // What is hidden are the elements marked data-filter-item, else the list's children; a data-filter-group without any goes too.
@@ -255,6 +321,15 @@
     all("details.menu[open]").forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
     if (location.hash === "#nav") location.hash = "#content";
   });
+
+  // Parts that nothing tells about are fetched again while somebody looks: [data-poll="seconds"] with an id.
+  const polled = new Map();
+  setInterval(() => all("[data-poll]").forEach((element) => {
+    if (document.hidden || Date.now() - (polled.get(element.id) || loaded) < 1000 * element.dataset.poll) return;
+    polled.set(element.id, Date.now());
+    refresh(element);
+  }), 1000);
+  const loaded = Date.now();
 
   const start = (root) => {
     const roots = all("[data-live]", root);
