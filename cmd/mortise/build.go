@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 func runBuild(ctx context.Context, t *terminal, args []string) error {
 	flags := flag.NewFlagSet("mortise build", flag.ContinueOnError)
 	out := flags.String("out", "", "make a self-contained folder here: host, modules and themes")
+	asJSON := flags.Bool("json", false, "answer as JSON")
 	if _, err := parse(flags, t, args); err != nil {
 		return err
 	}
@@ -30,16 +32,23 @@ func runBuild(ctx context.Context, t *terminal, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *out != "" {
+		if err := assemble(ctx, t.err, root, *out); err != nil {
+			return err
+		}
+	}
+	if *asJSON {
+		return json.NewEncoder(t.out).Encode(map[string]any{"built": known(report.Built), "fresh": known(report.Fresh), "out": *out})
+	}
 	fmt.Fprintf(t.out, "%d modules built, %d were fresh\n", len(report.Built), len(report.Fresh))
-	if *out == "" {
-		return nil
+	if *out != "" {
+		fmt.Fprintf(t.out, "%s is ready: %s serve\n", *out, filepath.Join(*out, "mortise"))
 	}
-	if err := assemble(ctx, t.err, root, *out); err != nil {
-		return err
-	}
-	fmt.Fprintf(t.out, "%s is ready: %s serve\n", *out, filepath.Join(*out, "mortise"))
 	return nil
 }
+
+// known makes an empty list of none, for JSON.
+func known(ids []string) []string { return append([]string{}, ids...) }
 
 // locateModules says where the modules are when nobody did: in the source tree around the working folder or the program, else beside
 // the program, as "build --out" lays them out, else in the working folder.

@@ -7,12 +7,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	_ "time/tzdata" // people's time zones, also on a machine without zone files
+
+	"mortise/core/fault"
 )
 
 // command is one word of the command line.
@@ -27,13 +31,13 @@ func commands() []command {
 	return []command{
 		{"demo", "[--data DIR] [--listen ADDR] [--sim-listen ADDR] [--bare] [--json]", "run a whole site with a simulated Particle cloud", runDemo},
 		{"serve", "[flags]", "run a site", runServe},
-		{"build", "[--out DIR]", "build the modules; with --out, a folder for a machine without Go", runBuild},
+		{"build", "[--out DIR] [--json]", "build the modules; with --out, a folder for a machine without Go", runBuild},
 		{"module", "list|show|enable|pause|resume|remove|new [id]", "look at modules, change their state, start a new one", runModule},
 		{"user", "create|list|role|login-link", "make accounts and let people in", runUser},
 		{"status", "", "how the site is, and what to do", runStatus},
 		{"backup", "--to FILE", "copy the store while the site runs", runBackup},
 		{"key", "rotate", "seal everything with a new key", runKey},
-		{"version", "", "print the version", runVersion},
+		{"version", "[--json]", "print the version", runVersion},
 	}
 }
 
@@ -72,11 +76,20 @@ func run(ctx context.Context, args []string, t *terminal) int {
 			return 2
 		}
 		fmt.Fprintf(t.err, "mortise %s: %v\n", c.name, err)
+		tellFields(t.err, err)
 		return 1
 	}
 	fmt.Fprintf(t.err, "mortise: there is no command %q\n\n", args[0])
 	usage(t.err)
 	return 2
+}
+
+// tellFields names what is wrong with single values. On a page that stands beside the fields of the form.
+func tellFields(w io.Writer, err error) {
+	fields := fault.FieldsOf(err)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		fmt.Fprintf(w, "  %s: %s\n", name, fields[name])
+	}
 }
 
 func usage(w io.Writer) {

@@ -29,6 +29,11 @@ func newSiteFlags(name string, t *terminal) (*flag.FlagSet, *siteFlags, error) {
 		return nil, nil, err
 	}
 	fs.BoolVar(&s.json, "json", false, "answer as JSON")
+	fs.Usage = func() {
+		fmt.Fprintf(t.err, "Usage of mortise %s:\n", name)
+		fs.PrintDefaults()
+		fmt.Fprintf(t.err, "\nBy the environment alone, because command lines are no secret:\n%s", config.EnvironmentHelp())
+	}
 	return fs, s, nil
 }
 
@@ -72,7 +77,15 @@ func (s *siteFlags) print(t *terminal, v any, text func(*tabwriter.Writer)) erro
 	return tab.Flush()
 }
 
-func runVersion(_ context.Context, t *terminal, _ []string) error {
+func runVersion(_ context.Context, t *terminal, args []string) error {
+	fs := flag.NewFlagSet("mortise version", flag.ContinueOnError)
+	asJSON := fs.Bool("json", false, "answer as JSON")
+	if _, err := parse(fs, t, args); err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(t.out).Encode(map[string]string{"version": core.Version})
+	}
 	_, err := fmt.Fprintln(t.out, core.Version)
 	return err
 }
