@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mortise/core/help"
 )
@@ -77,6 +79,32 @@ func TestTutorial_ItsFilesMakeAWorkingModule(t *testing.T) {
 	if a := w.visit().get("/guestbook"); a.status == http.StatusOK {
 		t.Error("a stranger reads the guestbook")
 	}
+	if _, err := w.command("user", "create", "max@example.com", "--name", "Max", "--password", "three-planks-and-a-saw", "--json"); err != nil {
+		t.Fatal(err)
+	}
+	leaving := w.visit().signIn("max@example.com", "three-planks-and-a-saw")
+	leaving.get("/guestbook")
+	if a := leaving.post("/guestbook", "text", "Gone tomorrow"); a.status != http.StatusSeeOther {
+		t.Fatalf("writing answered %v", a)
+	}
+	admin.get("/admin/people")
+	var people struct {
+		People []struct {
+			ID    int64  `json:"id"`
+			Email string `json:"email"`
+		} `json:"people"`
+	}
+	admin.json(http.MethodGet, "/admin/people?q=max@example.com", nil, &people)
+	if len(people.People) != 1 {
+		t.Fatalf("the list of people is %+v", people)
+	}
+	if a := admin.post(fmt.Sprintf("/admin/people/%d/delete", people.People[0].ID), "confirm", "max@example.com"); a.status != http.StatusSeeOther {
+		t.Fatalf("deleting a person answered %v", a)
+	}
+	eventually(t, 10*time.Second, "the deleted person's line to go, and the other to stay", func() bool {
+		customer.json(http.MethodGet, "/guestbook", nil, &data)
+		return len(data.Entries) == 1 && data.Entries[0].Text == "<b>Hello</b> joiners"
+	})
 	if a := admin.get("/admin/help/module/guestbook"); a.status != http.StatusOK {
 		t.Errorf("its help page answered %d", a.status)
 	}
