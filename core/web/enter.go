@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -40,12 +41,26 @@ func (s *Server) attend(v *visit) (err error) {
 			err = fault.New(fault.Internal, "panic")
 		}
 	}()
+	if v.packed() {
+		return &statusError{error: fault.New(fault.Invalid, "Send the request's body as it is, without a content encoding."), status: fiber.StatusUnsupportedMediaType}
+	}
 	if v.unsafe() {
 		if wait, ok := s.limit.take(v.address, v.start); !ok {
 			return later(fault.New(fault.TooMany, "Too many requests from your address. Wait a moment and try again."), wait)
 		}
 	}
 	return v.c.Next()
+}
+
+// packed tells whether the request's body has a content encoding. No browser sends one, and fiber would unpack it on reading, to
+// any size: a thousand times what the limits let in.
+func (v *visit) packed() bool {
+	for _, encoding := range v.c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
+		if text := strings.TrimSpace(string(encoding)); text != "" && !strings.EqualFold(text, "identity") {
+			return true
+		}
+	}
+	return false
 }
 
 // arrive makes the visit. A request id from outside is not believed: it would let strangers write into our log's index.
@@ -110,7 +125,8 @@ func (s *Server) depart(v *visit) {
 type peers struct{}
 
 // who gives the visitor's address and scheme. The forwarding headers count only when the peer is a trusted proxy, and of
-// X-Forwarded-For only the last address that is not one: everything before it may be the visitor's own invention.
+// X-Forwarded-For only the last address that is not one: everything before it may be the visitor's own invention. Some proxies add
+// a line of their own below the visitor's instead of adding to it, so all lines are read as one list.
 func (peers) who(c *fiber.Ctx, tls bool, trusted []netip.Prefix) (netip.Addr, string) {
 	scheme := "http"
 	if tls {
@@ -123,7 +139,8 @@ func (peers) who(c *fiber.Ctx, tls bool, trusted []netip.Prefix) (netip.Addr, st
 	if proto := c.Get(fiber.HeaderXForwardedProto); proto == "http" || proto == "https" {
 		scheme = strings.Clone(proto)
 	}
-	hops := strings.Split(c.Get(fiber.HeaderXForwardedFor), ",")
+	lines := c.Request().Header.PeekAll(fiber.HeaderXForwardedFor)
+	hops := strings.Split(string(bytes.Join(lines, []byte(","))), ",")
 	for i := len(hops) - 1; i >= 0 && i >= len(hops)-16; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {

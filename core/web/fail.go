@@ -190,7 +190,7 @@ func headline(status int) string {
 		return "Not allowed"
 	case fiber.StatusNotFound:
 		return "Page not found"
-	case fiber.StatusMethodNotAllowed, fiber.StatusBadRequest:
+	case fiber.StatusMethodNotAllowed, fiber.StatusBadRequest, fiber.StatusUnsupportedMediaType:
 		return "That did not work"
 	case fiber.StatusConflict:
 		return "Not possible right now"
