@@ -79,7 +79,7 @@ func (s *Server) appearanceChoose(v *visit) error {
 		if info.Problem != "" {
 			return v.again(s.appearancePage(), fault.New(fault.Conflict, "%s cannot be used: %s", info.Name, info.Problem))
 		}
-		if err := s.o.Site.Set(v.c.Context(), map[string]string{"theme." + info.Surface: info.ID}); err != nil {
+		if err := s.o.Site.Set(v.ctx(), map[string]string{"theme." + info.Surface: info.ID}); err != nil {
 			return v.again(s.appearancePage(), err)
 		}
 		return v.redirect("/admin/appearance", sdk.Message{Tone: sdk.Good, Text: "Pages are now drawn with " + info.Name + "."})
@@ -150,7 +150,7 @@ func (s *Server) appearanceSave(v *visit) error {
 	back := "/admin/appearance/" + url.PathEscape(info.ID)
 	before := s.o.Site.Theme(info.ID)
 	if f.on("reset") {
-		if err := s.o.Site.SetTheme(v.c.Context(), info.ID, map[string]string{}); err != nil {
+		if err := s.o.Site.SetTheme(v.ctx(), info.ID, map[string]string{}); err != nil {
 			return v.again(s.themePage(info, before), err)
 		}
 		return v.redirect(back, sdk.Message{Tone: sdk.Good, Text: info.Name + " looks as it came."})
@@ -173,7 +173,7 @@ func (s *Server) appearanceSave(v *visit) error {
 	if len(wrong) > 0 {
 		return v.again(s.themePage(info, values), fault.InvalidFields("These settings were not saved.", wrong))
 	}
-	if err := s.o.Site.SetTheme(v.c.Context(), info.ID, values); err != nil {
+	if err := s.o.Site.SetTheme(v.ctx(), info.ID, values); err != nil {
 		return v.again(s.themePage(info, values), err)
 	}
 	return v.redirect(back, sdk.Message{Tone: sdk.Good, Text: "Saved. Every page shows it now."})

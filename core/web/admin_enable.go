@@ -80,7 +80,7 @@ func (s *Server) asksPage(v *visit, failed *reportData) (theme.Page, error) {
 	if err != nil {
 		return theme.Page{}, err
 	}
-	plan, err := s.o.Admin.Modules.Catalogue().Plan(v.c.Context(), e.Manifest.ID)
+	plan, err := s.o.Admin.Modules.Catalogue().Plan(v.ctx(), e.Manifest.ID)
 	if err != nil {
 		return theme.Page{}, err
 	}
@@ -181,7 +181,7 @@ func (s *Server) ledgerPage(v *visit, deleteData bool) (theme.Page, error) {
 	if err != nil {
 		return theme.Page{}, err
 	}
-	ledger, err := s.o.Admin.Modules.Catalogue().Ledger(v.c.Context(), e.Manifest.ID)
+	ledger, err := s.o.Admin.Modules.Catalogue().Ledger(v.ctx(), e.Manifest.ID)
 	if err != nil {
 		return theme.Page{}, err
 	}

@@ -46,7 +46,7 @@ func (s *Server) moduleJobs(v *visit) error {
 	if err != nil {
 		return err
 	}
-	ctx, id := v.c.Context(), e.Manifest.ID
+	ctx, id := v.ctx(), e.Manifest.ID
 	data := jobsData{modulePage: frame, Jobs: []jobData{}, Dead: []deadData{}, Listens: []string{}, Publishes: []string{}}
 	list, err := s.o.Admin.Jobs.List(ctx, id)
 	if err != nil {

@@ -101,7 +101,7 @@ func (s *Server) readLog(v *visit, source string) (logData, error) {
 	if before, ok := numberOf(v.query("before")); ok {
 		filter.Before = before
 	}
-	entries, err := s.o.Admin.Book.Query(v.c.Context(), filter)
+	entries, err := s.o.Admin.Book.Query(v.ctx(), filter)
 	if err != nil {
 		return data, err
 	}
@@ -117,7 +117,7 @@ func (s *Server) log(v *visit) error {
 	if err != nil {
 		return err
 	}
-	sources, err := s.o.Admin.Book.Sources(v.c.Context())
+	sources, err := s.o.Admin.Book.Sources(v.ctx())
 	if err != nil {
 		return err
 	}

@@ -342,7 +342,7 @@ func (s *Server) moduleOverview(v *visit) error {
 		Homepage: e.Manifest.Homepage, License: e.Manifest.License, Links: []sdk.Link{}, Help: e.HelpText != "",
 		EnabledAt: e.Row.EnabledAt, EnabledBy: e.Row.EnabledBy, Dependents: s.o.Admin.Modules.Catalogue().Dependents(e.Manifest.ID), Requires: []string{},
 	}
-	for _, exit := range st.Exits {
+	for _, exit := range slices.Backward(st.Exits) { // the newest first
 		data.Exits = append(data.Exits, exitData{At: exit.At, Reason: exit.How})
 	}
 	for _, l := range e.Manifest.Links {
@@ -447,11 +447,11 @@ func (s *Server) moduleJobRun(v *visit) error {
 var errNoEvent = fault.New(fault.NotFound, "There is no such event.")
 
 func (s *Server) moduleEventAgain(v *visit) error {
-	return s.deadEvent(v, "The event will be delivered again.", func(id int64) error { return s.o.Admin.Outbox.TryAgain(v.c.Context(), id) })
+	return s.deadEvent(v, "The event will be delivered again.", func(id int64) error { return s.o.Admin.Outbox.TryAgain(v.ctx(), id) })
 }
 
 func (s *Server) moduleEventDrop(v *visit) error {
-	return s.deadEvent(v, "The event was dropped.", func(id int64) error { return s.o.Admin.Outbox.Drop(v.c.Context(), id) })
+	return s.deadEvent(v, "The event was dropped.", func(id int64) error { return s.o.Admin.Outbox.Drop(v.ctx(), id) })
 }
 
 func (s *Server) deadEvent(v *visit, did string, act func(int64) error) error {

@@ -44,14 +44,14 @@ func (s *Server) peopleList(v *visit) error {
 		blocked := data.State == "blocked"
 		query.Blocked = &blocked
 	}
-	found, err := s.o.People.List(v.c.Context(), query)
+	found, err := s.o.People.List(v.ctx(), query)
 	if err != nil {
 		return err
 	}
 	if data.People, data.Total = found.Users, found.Total; data.People == nil {
 		data.People = []identity.User{}
 	}
-	roles, err := s.o.People.Roles(v.c.Context())
+	roles, err := s.o.People.Roles(v.ctx())
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,12 @@ func (s *Server) personOf(v *visit) (identity.User, error) {
 	if !ok {
 		return identity.User{}, errNotFound
 	}
-	return s.o.People.User(v.c.Context(), id)
+	return s.o.People.User(v.ctx(), id)
 }
 
 // personPage shows a person. f is a form that comes back with what was typed, or nil.
 func (s *Server) personPage(v *visit, u identity.User, f form) (theme.Page, error) {
-	roles, err := s.o.People.Roles(v.c.Context())
+	roles, err := s.o.People.Roles(v.ctx())
 	if err != nil {
 		return theme.Page{}, err
 	}
@@ -187,7 +187,7 @@ func (s *Server) personSave(v *visit) error {
 			*field = &text
 		}
 	}
-	ctx := v.c.Context()
+	ctx := v.ctx()
 	err = s.o.People.UpdateUser(ctx, v.actor(), u.ID, change)
 	if err == nil && (f.has("_roles") || f.has("roles")) { // a browser sends nothing for boxes that are all empty
 		_, err = s.o.People.SetRoles(ctx, v.actor(), u.ID, f.list("roles"))
@@ -205,7 +205,7 @@ func (s *Server) personSave(v *visit) error {
 func personPath(id int64) string { return "/admin/people/" + strconv.FormatInt(id, 10) }
 
 func (s *Server) newPersonPage(v *visit, f form) (theme.Page, error) {
-	roles, err := s.o.People.Roles(v.c.Context())
+	roles, err := s.o.People.Roles(v.ctx())
 	if err != nil {
 		return theme.Page{}, err
 	}
@@ -234,7 +234,7 @@ func (s *Server) personCreate(v *visit) error {
 	if err != nil {
 		return err
 	}
-	ctx := v.c.Context()
+	ctx := v.ctx()
 	made, err := s.o.People.CreateUser(ctx, v.actor(), identity.NewUser{Name: f.text("name"), Email: f.text("email"), Roles: f.list("roles")})
 	if err != nil {
 		page, pageErr := s.newPersonPage(v, f)
@@ -268,19 +268,19 @@ func (s *Server) personDo(v *visit, did, already string, act func(identity.User)
 
 func (s *Server) personBlock(v *visit) error {
 	return s.personDo(v, "%s is blocked and signed out everywhere.", "%s was blocked already.", func(u identity.User) (bool, error) {
-		return s.o.People.Block(v.c.Context(), v.actor(), u.ID)
+		return s.o.People.Block(v.ctx(), v.actor(), u.ID)
 	})
 }
 
 func (s *Server) personUnblock(v *visit) error {
 	return s.personDo(v, "%s can sign in again.", "%s was not blocked.", func(u identity.User) (bool, error) {
-		return s.o.People.Unblock(v.c.Context(), v.actor(), u.ID)
+		return s.o.People.Unblock(v.ctx(), v.actor(), u.ID)
 	})
 }
 
 func (s *Server) personInvite(v *visit) error {
 	return s.personDo(v, "A link to choose a password is on its way to %s.", "%s got no link.", func(u identity.User) (bool, error) {
-		_, _, err := s.o.People.Invite(v.c.Context(), v.actor(), u.ID)
+		_, _, err := s.o.People.Invite(v.ctx(), v.actor(), u.ID)
 		return true, err
 	})
 }
@@ -311,7 +311,7 @@ func (s *Server) personDelete(v *visit) error {
 	if f.text("confirm") != u.Email {
 		return v.again(deletePersonPage(u), fault.InvalidFields("The account was not deleted.", map[string]string{"confirm": "Type the person's e-mail address to confirm."}))
 	}
-	if err := s.o.People.Delete(v.c.Context(), v.actor(), u.ID); err != nil {
+	if err := s.o.People.Delete(v.ctx(), v.actor(), u.ID); err != nil {
 		return v.again(deletePersonPage(u), err)
 	}
 	return v.redirect("/admin/people", sdk.Message{Tone: sdk.Good, Text: u.Name + " is deleted."})

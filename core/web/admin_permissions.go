@@ -141,7 +141,7 @@ func (s *Server) permissionSave(v *visit) error {
 			return v.again(page, err)
 		}
 	}
-	applied, err := s.o.People.ApplyChanges(v.c.Context(), v.actor(), changes)
+	applied, err := s.o.People.ApplyChanges(v.ctx(), v.actor(), changes)
 	if err != nil {
 		return v.again(s.matrixPage(view, changes), err)
 	}

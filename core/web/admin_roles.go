@@ -21,7 +21,7 @@ type newRole struct {
 }
 
 func (s *Server) rolesPage(v *visit, typed newRole) (theme.Page, error) {
-	roles, err := s.o.People.Roles(v.c.Context())
+	roles, err := s.o.People.Roles(v.ctx())
 	if err != nil {
 		return theme.Page{}, err
 	}
@@ -54,18 +54,18 @@ func (s *Server) roleChange(v *visit, did string, change func(form) error) error
 
 func (s *Server) roleCreate(v *visit) error {
 	return s.roleChange(v, "The role is made. Say what it may do under Permissions.", func(f form) error {
-		return s.o.People.CreateRole(v.c.Context(), v.actor(), f.text("id"), f.text("title"), f.text("description"))
+		return s.o.People.CreateRole(v.ctx(), v.actor(), f.text("id"), f.text("title"), f.text("description"))
 	})
 }
 
 func (s *Server) roleSave(v *visit) error {
 	return s.roleChange(v, "Saved.", func(f form) error {
-		return s.o.People.UpdateRole(v.c.Context(), v.actor(), v.param("id"), f.text("title"), f.text("description"))
+		return s.o.People.UpdateRole(v.ctx(), v.actor(), v.param("id"), f.text("title"), f.text("description"))
 	})
 }
 
 func (s *Server) roleDelete(v *visit) error {
 	return s.roleChange(v, "The role is deleted.", func(form) error {
-		return s.o.People.DeleteRole(v.c.Context(), v.actor(), v.param("id"))
+		return s.o.People.DeleteRole(v.ctx(), v.actor(), v.param("id"))
 	})
 }

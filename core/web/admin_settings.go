@@ -36,7 +36,7 @@ func (s *Server) settingsPage(v *visit, sent form) (modules.Entry, settingsData,
 	if len(e.Manifest.Settings) == 0 {
 		return e, settingsData{}, errNotFound
 	}
-	fields, err := s.o.Admin.Modules.Catalogue().SettingsForm(v.c.Context(), e.Manifest.ID)
+	fields, err := s.o.Admin.Modules.Catalogue().SettingsForm(v.ctx(), e.Manifest.ID)
 	if err != nil {
 		return e, settingsData{}, err
 	}

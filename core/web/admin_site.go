@@ -36,7 +36,7 @@ func (s *Server) siteSettingsSave(v *visit) error {
 	if data.RegistrationOpen {
 		open = "true"
 	}
-	err = s.o.Site.Set(v.c.Context(), map[string]string{config.SiteName: data.Name, config.RegistrationOpen: open, config.MailSender: data.MailFrom})
+	err = s.o.Site.Set(v.ctx(), map[string]string{config.SiteName: data.Name, config.RegistrationOpen: open, config.MailSender: data.MailFrom})
 	if err != nil {
 		return v.again(s.sitePage(data), formFields(err, map[string]string{config.SiteName: "name", config.MailSender: "mail_from"}))
 	}

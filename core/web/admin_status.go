@@ -14,7 +14,7 @@ type statusData struct {
 }
 
 func (s *Server) statusPage(v *visit) theme.Page {
-	data := statusData{Lines: s.o.Admin.Board.Lines(v.c.Context()), Email: v.who.User.Email}
+	data := statusData{Lines: s.o.Admin.Board.Lines(v.ctx()), Email: v.who.User.Email}
 	return theme.Page{Template: "admin_status", Title: "Status", Data: data}
 }
 
