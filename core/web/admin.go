@@ -135,6 +135,8 @@ type nextStep struct {
 	Text  string `json:"text"`
 	Path  string `json:"path"`
 	Icon  string `json:"icon"`
+
+	permission string // to go there
 }
 
 // moduleCounts is the summary line of the module list.
@@ -146,21 +148,36 @@ type moduleCounts struct {
 	Total     int `json:"total"`
 }
 
+// dashboard is the first admin page. Each part of it is for those who may see the page that it comes from.
 func (s *Server) dashboard(v *visit) error {
-	ctx := v.c.Context()
-	page, err := s.o.People.List(ctx, identity.UserQuery{Limit: 1})
-	if err != nil {
-		return err
-	}
-	warning := logWarning
-	entries, err := s.o.Admin.Book.Query(ctx, logbook.Filter{MinSeverity: &warning, Limit: 8})
-	if err != nil {
-		return err
-	}
+	ctx := v.ctx()
+	data := dashboardData{Attention: []status.Line{}, Recent: []logLine{}, Next: []nextStep{}, Sessions: s.o.People.Stats().Sessions, Version: s.o.Admin.Version}
 	rows := moduleRows(s.o.Admin.Modules.List())
-	data := dashboardData{
-		Attention: status.Attention(s.o.Admin.Board.Lines(ctx)), Modules: countModules(rows), People: page.Total,
-		Sessions: s.o.People.Stats().Sessions, Next: nextSteps(rows), Recent: logLines(entries), Version: s.o.Admin.Version,
+	if v.can(identity.AdminModules) {
+		data.Modules = countModules(rows)
+	}
+	if v.can(identity.AdminPeople) {
+		page, err := s.o.People.List(ctx, identity.UserQuery{Limit: 1})
+		if err != nil {
+			return err
+		}
+		data.People = page.Total
+	}
+	if v.can(identity.AdminStatus) {
+		data.Attention = append(data.Attention, status.Attention(s.o.Admin.Board.Lines(ctx))...)
+	}
+	if v.can(identity.AdminLog) {
+		warning := logWarning
+		entries, err := s.o.Admin.Book.Query(ctx, logbook.Filter{MinSeverity: &warning, Limit: 8})
+		if err != nil {
+			return err
+		}
+		data.Recent = logLines(entries)
+	}
+	for _, step := range nextSteps(rows) {
+		if step.permission == "" || v.can(step.permission) {
+			data.Next = append(data.Next, step)
+		}
 	}
 	return v.render(theme.Page{Template: "admin_dashboard", Title: "Overview", Data: data})
 }
@@ -169,10 +186,10 @@ func (s *Server) dashboard(v *visit) error {
 func nextSteps(rows []moduleRow) []nextStep {
 	steps := []nextStep{}
 	if i := slices.IndexFunc(rows, func(r moduleRow) bool { return r.State == string(supervisor.Available) }); i >= 0 {
-		steps = append(steps, nextStep{Title: "Enable " + rows[i].Name, Text: rows[i].Description, Path: "/admin/modules/" + rows[i].ID + "/asks", Icon: "puzzle"})
+		steps = append(steps, nextStep{Title: "Enable " + rows[i].Name, Text: rows[i].Description, Path: "/admin/modules/" + rows[i].ID + "/asks", Icon: "puzzle", permission: identity.AdminModules})
 	}
 	return append(steps,
-		nextStep{Title: "Make it yours", Text: "Your name, logo and colour on every page.", Path: "/admin/appearance", Icon: "palette"},
+		nextStep{Title: "Make it yours", Text: "Your name, logo and colour on every page.", Path: "/admin/appearance", Icon: "palette", permission: identity.AdminAppearance},
 		nextStep{Title: "Look at the site", Text: "See what your customers see.", Path: "/", Icon: "eye"},
 	)
 }
