@@ -29,16 +29,18 @@ func (r Rows) Spec(_ context.Context, id string) (supervisor.Spec, error) {
 	return supervisor.Spec{Manifest: module.Manifest, Dir: module.Dir, Program: module.Program}, nil
 }
 
-// Rows lists what was enabled and not removed.
+// Rows lists what was ever enabled and whose data, at least, is kept.
 func (r Rows) Rows(context.Context) ([]supervisor.Row, error) {
 	var rows []supervisor.Row
 	for _, module := range r.m.o.Catalogue.Modules() {
 		row := supervisor.Row{ID: module.Manifest.ID}
 		switch {
+		case module.Row.ID == "":
+			continue
 		case module.Row.Desired == catalogue.Paused:
 			row.Desired = "paused"
 		case module.Row.Desired != catalogue.Enabled:
-			continue
+			row.Desired = "removed"
 		case !module.Row.QuarantinedAt.IsZero():
 			row.Desired, row.Reason = "quarantined", module.Row.QuarantineReason
 		default:

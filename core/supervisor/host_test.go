@@ -71,6 +71,23 @@ func TestStopAll_InterruptsAStartAndIsBounded(t *testing.T) {
 	}
 }
 
+func TestStartAll_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	r := newRows(t)
+	r.behave(t, "silent")
+	r.wanted["probe"] = supervisor.DesiredEnabled
+	s := start(t, options(t, r))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.StartAll(ctx) }()
+	waitFor(t, "the start", 2*time.Second, func() bool { st, ok := s.Status("probe"); return ok && st.State == supervisor.Starting })
+	begin := time.Now()
+	cancel()
+	if err := <-done; err == nil || time.Since(begin) > 5*time.Second {
+		t.Errorf("err = %v after %s", err, time.Since(begin))
+	}
+}
+
 func TestPause_InterruptsAnAutomaticStart(t *testing.T) {
 	t.Parallel()
 	r := newRows(t)

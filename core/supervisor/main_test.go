@@ -45,6 +45,7 @@ type rows struct {
 	erased   []string
 	records  []string
 	refuse   error // of Record
+	eraseErr error
 }
 
 func newRows(t *testing.T) *rows {
@@ -105,6 +106,9 @@ func (r *rows) Settings(context.Context, string) (map[string]any, error) {
 func (r *rows) Erase(_ context.Context, id string, data supervisor.DataChoice) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.eraseErr != nil {
+		return r.eraseErr
+	}
 	r.erased = append(r.erased, id+" "+string(data))
 	return nil
 }

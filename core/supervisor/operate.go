@@ -196,7 +196,7 @@ func (s *Supervisor) Restart(ctx context.Context, id, by string) (Report, error)
 }
 
 // Remove stops the module, takes it off the site and does with its data what was chosen. It is a Conflict while enabled modules
-// require it.
+// require it. For a module that is removed already DeleteData erases what was kept, or what an erasure that failed has left.
 func (s *Supervisor) Remove(ctx context.Context, id, by string, data DataChoice) (Report, error) {
 	u, err := s.known(id, "be removed")
 	if err != nil {
@@ -207,13 +207,15 @@ func (s *Supervisor) Remove(ctx context.Context, id, by string, data DataChoice)
 	}
 	u.stopWaiting()
 	return u.operate(ctx, "remove", nil, func(ctx context.Context, p *progress) (bool, error) {
-		if u.state() == Removed {
+		if u.state() == Removed && data != DeleteData {
 			return false, nil
 		}
-		if err := u.unpublish(ctx, DesiredRemoved, by); err != nil {
-			return false, err
+		if u.state() != Removed {
+			if err := u.unpublish(ctx, DesiredRemoved, by); err != nil {
+				return false, err
+			}
+			u.leave(ctx, p, evRemove)
 		}
-		u.leave(ctx, p, evRemove)
 		if !p.step("erase", func() (string, error) { return string(data), u.s.o.Catalogue.Erase(ctx, id, data) }) {
 			return true, p.cause
 		}

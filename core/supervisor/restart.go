@@ -88,13 +88,14 @@ func (u *unit) restartItself() {
 		return
 	}
 	u.countRestart()
-	_ = u.startItself() // reported in the status
+	_ = u.startItself(u.s.base) // reported in the status
 }
 
-// startItself starts the module without an administrator, at boot or after an end.
-func (u *unit) startItself() error {
-	ctx, done := u.interruptible(u.s.base)
+// startItself starts the module without an administrator, at boot or after an end, unless parent or the supervisor ends.
+func (u *unit) startItself(parent context.Context) error {
+	ctx, done := u.interruptible(parent)
 	defer done()
+	defer context.AfterFunc(u.s.base, u.stopWaiting)()
 	p := newProgress(u.id, "start", nil)
 	if u.startAgain(ctx, p) {
 		return nil

@@ -203,7 +203,8 @@ func (s *Supervisor) Adopt(ctx context.Context) error {
 }
 
 // StartAll takes up every module that the catalogue has a row for and starts those that are enabled: in parallel, each after
-// those that it requires. A module that does not start is tried again; the error names those that did not start at first.
+// those that it requires. A module that does not start is tried again; the error names those that did not start at first. When ctx
+// ends, starts that are under way are interrupted.
 func (s *Supervisor) StartAll(ctx context.Context) error {
 	if err := s.Adopt(ctx); err != nil {
 		return err
@@ -232,10 +233,10 @@ func (s *Supervisor) StartAll(ctx context.Context) error {
 			waitFor(ctx, id, required(specs[id]), tried)
 			u := s.unit(id)
 			u.do(func() {
-				if u.state() != Stopped {
+				if u.state() != Stopped || ctx.Err() != nil {
 					return
 				}
-				if err := u.startItself(); err != nil {
+				if err := u.startItself(ctx); err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()

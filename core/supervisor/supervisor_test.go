@@ -408,3 +408,21 @@ func TestRemove_StopsAndErases(t *testing.T) {
 		t.Error("a removed module cannot be enabled again")
 	}
 }
+
+func TestRemove_AnErasureThatFailedCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	r := newRows(t)
+	s := start(t, options(t, r))
+	enable(t, s, "probe")
+	r.change(func(r *rows) { r.eraseErr = errors.New("the disk is full") })
+	if report, err := s.Remove(t.Context(), "probe", "ann", supervisor.DeleteData); err == nil || report.State != supervisor.Removed {
+		t.Fatalf("remove on a full disk = %+v, %v", report, err)
+	}
+	r.change(func(r *rows) { r.eraseErr = nil })
+	if report, err := s.Remove(t.Context(), "probe", "ann", supervisor.KeepData); err != nil || report.Changed {
+		t.Errorf("removing what is removed = %+v, %v", report, err)
+	}
+	if report, err := s.Remove(t.Context(), "probe", "ann", supervisor.DeleteData); err != nil || !report.Changed || len(r.erased) != 1 {
+		t.Errorf("again = %+v, %v, erased %v", report, err, r.erased)
+	}
+}

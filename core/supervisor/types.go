@@ -51,7 +51,7 @@ type Row struct {
 type Catalogue interface {
 	// Spec gives what can be started now; NotFound or Invalid when there is nothing.
 	Spec(ctx context.Context, id string) (Spec, error)
-	// Rows gives every module that was ever enabled and is not removed.
+	// Rows gives every module that was ever enabled; of those that are removed the ones with data that is kept.
 	Rows(ctx context.Context) ([]Row, error)
 	// Record remembers what is wanted of a module, in one transaction.
 	Record(ctx context.Context, id string, want Desired, version, by, reason string) error
