@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,6 +152,17 @@ func (l *lists) makeRoom(now time.Time) {
 			delete(l.entries, id)
 		}
 	}
+}
+
+// lacks tells whether the last list of an account is known and a device is not in it.
+func (l *lists) lacks(accountID int64, deviceID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[accountID]
+	if e == nil || e.err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(e.devices, func(d particle.Device) bool { return strings.EqualFold(d.ID, deviceID) })
 }
 
 // drop has the next question go to the cloud: after a change.

@@ -281,12 +281,16 @@ func (f *feed) take(e *particle.Event) {
 	if at.IsZero() {
 		at = f.live.m.now()
 	}
-	f.send("event", e.DeviceID, true, func(number int64) any {
-		return eventView{Number: number, Name: e.Name, Data: data, DeviceID: e.DeviceID, PublishedAt: at}
+	device := e.DeviceID
+	if f.live.m.lists.lacks(f.account.ID, device) {
+		device = "" // what a person publishes carries the person's id, which looks like that of a device
+	}
+	f.send("event", device, true, func(number int64) any {
+		return eventView{Number: number, Name: e.Name, Data: data, DeviceID: device, PublishedAt: at}
 	})
-	if online, ok := e.Online(); ok && e.DeviceID != "" {
+	if online, ok := e.Online(); ok && device != "" {
 		f.live.m.lists.drop(f.account.ID)
-		f.send("device", e.DeviceID, false, func(int64) any {
+		f.send("device", device, false, func(int64) any {
 			return map[string]any{"device": map[string]any{"online": online, "status": onlineWord(online), "last_heard": at}}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -255,5 +256,19 @@ func TestFeed_BoundsWhatItRemembers(t *testing.T) {
 	}
 	if n := len(f.rings); n > replayDevices {
 		t.Errorf("%d devices are kept", n)
+	}
+}
+
+func TestStream_ShowsWhatThePersonPublishedOnThePagesOfEveryDevice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.follow(t, ann, "/devices/"+lamp+"/events")
+	p.next("upstream", `"live"`)
+	if a := b.Post(ann, "/devices/"+sensor+"/events", url.Values{"event_name": {"garden/pump"}, "data": {"12"}}); a.Status != http.StatusSeeOther {
+		t.Fatalf("answered %d %s", a.Status, a.Body)
+	}
+	var e eventView
+	if err := json.Unmarshal([]byte(p.next("event", "garden/pump").data), &e); err != nil || e.DeviceID != "" || e.Data != "12" {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
