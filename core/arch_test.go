@@ -54,7 +54,7 @@ var rules = map[string]rule{
 	"core/services":                          {ours: []string{"core/fault", "core/manifest", "core/sdk"}},
 	"core/theme":                             {ours: []string{"core/fault", "core/sdk", "core/manifest"}, only: []string{"github.com/gofiber/template", "github.com/gofiber/fiber"}},
 	"core/help":                              {ours: []string{"core/fault"}},
-	"core/help/gen":                          {ours: []string{"core/manifest"}},
+	"core/help/gen":                          {ours: []string{"core/manifest", "core/theme"}},
 	"core/status":                            {},
 	"core/control":                           {ours: []string{"core/fault", "core/status"}},
 	"core/modules":                           {ours: []string{"core/fault", "core/manifest", "core/sdk", "core/catalogue", "core/router", "core/services", "core/supervisor", "core/theme"}},

@@ -1,35 +1,42 @@
-// Command gen writes core/help/manifest.md, the reference of module.yaml, from the published schema. With -check it writes nothing
-// and fails when the page is not what the schema gives.
+// Command gen writes the pages of core/help that are made from the code: manifest.md from the published schema of module.yaml, and
+// helpers.md from the functions of the templates. With -check it writes nothing and fails when a page is not what the code gives.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"mortise/core/manifest"
+	"mortise/core/theme"
 )
 
-const page = "core/help/manifest.md"
-
 func main() {
-	check := flag.Bool("check", false, "fail when the page is not fresh")
+	check := flag.Bool("check", false, "fail when a page is not fresh")
+	dir := flag.String("dir", filepath.Join("core", "help"), "the folder of the pages")
 	flag.Parse()
-	text, err := write(manifest.Schema())
-	if err == nil {
-		err = save(text, *check)
-	}
-	if err != nil {
+	if err := run(*dir, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func save(text []byte, check bool) error {
+// run writes the pages into dir, or compares them with what is there.
+func run(dir string, check bool) error {
+	reference, err := write(manifest.Schema())
+	if err != nil {
+		return err
+	}
+	return errors.Join(save(filepath.Join(dir, "manifest.md"), reference, check), save(filepath.Join(dir, "helpers.md"), helpers(theme.Helpers()), check))
+}
+
+func save(page string, text []byte, check bool) error {
 	if !check {
 		return os.WriteFile(page, text, 0o644)
 	}
@@ -38,9 +45,22 @@ func save(text []byte, check bool) error {
 		return err
 	}
 	if !bytes.Equal(old, text) {
-		return fmt.Errorf("%s is not what the schema gives: run go generate ./core/help", page)
+		return fmt.Errorf("%s is not what the code gives: run go generate ./core/help", page)
 	}
 	return nil
+}
+
+// helpers writes the page about the functions of the templates.
+func helpers(list []theme.Helper) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Template helpers\n\n")
+	b.WriteString("The functions that templates of modules and themes have besides those of Go's `html/template`. This page is made from the code.\n")
+	b.WriteString("Those that look at the page take `$`, the page itself, first: inside `range` and `with` the dot is something else.\n\n")
+	b.WriteString("| use | gives |\n|---|---|\n")
+	for _, h := range list {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", cell(h.Usage), cell(escape(h.Does)))
+	}
+	return b.Bytes()
 }
 
 // node is as much of a JSON Schema as ours uses.
@@ -51,6 +71,8 @@ type node struct {
 	Pattern              string           `json:"pattern"`
 	MaxLength            int              `json:"maxLength"`
 	MaxItems             int              `json:"maxItems"`
+	Minimum              *float64         `json:"minimum"`
+	Maximum              *float64         `json:"maximum"`
 	Required             []string         `json:"required"`
 	Properties           *ordered         `json:"properties"`
 	Items                *node            `json:"items"`
@@ -160,6 +182,9 @@ func form(n *node) string {
 		return fmt.Sprintf("text, at most %d", n.MaxLength)
 	case n.Type == "":
 		return "any value"
+	}
+	if n.Minimum != nil && n.Maximum != nil {
+		return fmt.Sprintf("%s, %v to %v", n.Type, *n.Minimum, *n.Maximum)
 	}
 	return n.Type
 }
