@@ -108,9 +108,6 @@ func (m *Module) Changed() bool { return m.Active() && m.Digest != m.Row.Digest 
 // folder can be reached through it.
 func (m *Module) Templates() fs.FS { return confined{dir: m.Dir, sub: "templates"} }
 
-// Samples is the folder samples/ with example data for each template (<name>.json), also when it does not exist.
-func (m *Module) Samples() fs.FS { return confined{dir: m.Dir, sub: "samples"} }
-
 // CheckProgram says why the program cannot be started, if so.
 func (m *Module) CheckProgram() error {
 	if m.Dir == "" {
