@@ -16,6 +16,7 @@ import (
 	"mortise/core/jobs"
 	"mortise/core/logbook"
 	"mortise/core/mail"
+	"mortise/core/manifest"
 	"mortise/core/outbox"
 	"mortise/core/sdk"
 	"mortise/core/store"
@@ -80,12 +81,12 @@ func (h *Host) mailTo(ctx context.Context, to, toName, subject, text string) err
 	return h.mail.Send(ctx, mail.Message{To: to, ToName: toName, Subject: subject, Text: text})
 }
 
-// subscribers are the modules that get events: paused ones too, so that nothing is lost.
+// subscribers are the modules that get events, by what was accepted of them: paused ones too, so that nothing is lost.
 func (h *Host) subscribers() []outbox.Subscriber {
 	var list []outbox.Subscriber
 	for _, m := range h.catalogue.Modules() {
 		if m.Row.Desired == catalogue.Enabled || m.Row.Desired == catalogue.Paused {
-			list = append(list, outbox.Subscriber{Module: m.Manifest.ID, Paused: m.Row.Desired == catalogue.Paused, Events: m.Manifest.Events})
+			list = append(list, outbox.Subscriber{Module: m.Manifest.ID, Paused: m.Row.Desired == catalogue.Paused, Events: m.InForce().Events})
 		}
 	}
 	return list
@@ -103,7 +104,7 @@ func (h *Host) modulesWithJobs() []jobs.Module {
 		case h.modules.Running(m.Manifest.ID):
 			state = jobs.Running
 		}
-		list = append(list, jobs.Module{ID: m.Manifest.ID, Jobs: m.Manifest.Jobs, State: state})
+		list = append(list, jobs.Module{ID: m.Manifest.ID, Jobs: m.InForce().Jobs, State: state})
 	}
 	return list
 }
@@ -157,6 +158,19 @@ func (h *Host) rolesWith(_ context.Context, permissions []string) (map[string][]
 		slices.Sort(roles)
 	}
 	return found, nil
+}
+
+// knownPermission tells whether the host or a module that is on has a permission of that name.
+func (h *Host) knownPermission(id string) bool {
+	if slices.ContainsFunc(identity.HostPermissions(), func(p identity.Permission) bool { return p.ID == id }) {
+		return true
+	}
+	for _, m := range h.router.Load().Permissions() {
+		if slices.ContainsFunc(m.Permissions, func(p manifest.Permission) bool { return p.ID == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 // moduleLine puts one line of a module's log into the site's.

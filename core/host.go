@@ -165,7 +165,7 @@ func (h *Host) openPeople(ctx context.Context, _ Options) (err error) {
 	})
 	h.people, err = identity.New(ctx, h.store, identity.Options{
 		Log: h.log, RegistrationOpen: func() bool { return h.site.Bool("registration.open") },
-		Publish: h.outbox.Publish, Ask: h.outbox.Ask, Notify: h.notify,
+		Publish: h.outbox.Publish, Ask: h.outbox.Ask, Notify: h.notify, KnownPermission: h.knownPermission,
 	})
 	if err != nil {
 		return err

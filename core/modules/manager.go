@@ -2,12 +2,15 @@ package modules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mortise/core/catalogue"
 	"mortise/core/fault"
@@ -21,6 +24,7 @@ import (
 // People gives roles the permissions of a module that comes for the first time; core/identity does.
 type People interface {
 	GrantDefaults(ctx context.Context, defaults map[string][]string) error
+	ForgetPermissions(ctx context.Context, permissions []string) error
 }
 
 // Options are the parts that a Manager ties together. All are needed.
@@ -126,49 +130,63 @@ func (m *Manager) enableOne(ctx context.Context, id, by string, progress func(st
 	if module.Changed() {
 		return m.accept(ctx, module, by)
 	}
-	first := module.Row.EnabledAt.IsZero()
-	report, err := m.life.Enable(ctx, id, by, func(s supervisor.Step) {
-		if progress != nil {
-			progress(id, s)
-		}
+	var report supervisor.Report
+	err := m.granting(ctx, module, func() (err error) {
+		report, err = m.life.Enable(ctx, id, by, func(s supervisor.Step) {
+			if progress != nil {
+				progress(id, s)
+			}
+		})
+		return err
 	})
-	if err != nil || !report.Changed {
-		return report, err
+	return report, err
+}
+
+// granting gives roles the defaults of a module's new permissions before then, which makes the permissions count: whatever
+// happens in between, they are given once and none is missing for ever. When then fails they are taken back.
+func (m *Manager) granting(ctx context.Context, module *catalogue.Module, then func() error) error {
+	id, fresh := module.Manifest.ID, newDefaults(module)
+	if err := m.o.People.GrantDefaults(ctx, fresh); err != nil {
+		return fmt.Errorf("give roles the permissions of %s: %w", id, err)
 	}
-	if first {
-		// A module that was on before keeps what administrators made of its permissions since.
-		if err := m.o.People.GrantDefaults(ctx, defaultsOf(module.Manifest)); err != nil {
-			return report, fmt.Errorf("give roles the permissions of %s: %w", id, err)
-		}
+	err := then()
+	if err == nil {
+		return nil
 	}
-	return report, nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if forget := m.o.People.ForgetPermissions(ctx, slices.Collect(maps.Keys(fresh))); forget != nil {
+		err = errors.Join(err, fmt.Errorf("take back the permissions of %s: %w", id, forget))
+	}
+	return err
 }
 
 // accept takes what the folder's manifest asks for now, beyond what was accepted, and starts the module anew with it.
 func (m *Manager) accept(ctx context.Context, module *catalogue.Module, by string) (supervisor.Report, error) {
 	id := module.Manifest.ID
-	if _, err := m.o.Catalogue.Accept(ctx, id, by); err != nil {
+	err := m.granting(ctx, module, func() error {
+		_, err := m.o.Catalogue.Accept(ctx, id, by)
+		return err
+	})
+	if err != nil {
 		return supervisor.Report{Module: id}, err
-	}
-	if err := m.o.People.GrantDefaults(ctx, newDefaults(module)); err != nil {
-		return supervisor.Report{Module: id}, fmt.Errorf("give roles the permissions of %s: %w", id, err)
 	}
 	if module.Paused() {
 		return supervisor.Report{Module: id, Changed: true, State: supervisor.Paused}, m.Publish(ctx)
 	}
 	report, err := m.life.Restart(ctx, id, by)
-	if err != nil {
-		return report, err
-	}
 	report.Changed = true
-	return report, m.Publish(ctx)
+	return report, errors.Join(err, m.Publish(ctx)) // what was accepted holds, also for a module that starts later
 }
 
-// newDefaults are the defaults of permissions that the accepted manifest did not have: roles keep what was made of the others.
+// newDefaults are the defaults of permissions that no accepted manifest of the module had: roles keep what administrators made
+// of the others, also while the module was off.
 func newDefaults(module *catalogue.Module) map[string][]string {
 	defaults := defaultsOf(module.Manifest)
-	for _, p := range module.InForce().Permissions {
-		delete(defaults, p.ID)
+	if module.Accepted != nil {
+		for _, p := range module.Accepted.Permissions {
+			delete(defaults, p.ID)
+		}
 	}
 	return defaults
 }
