@@ -15,7 +15,7 @@ type settingsData struct {
 	modulePage
 	Fields   []fieldData   `json:"fields"`
 	CanTest  bool          `json:"can_test"`
-	Tested   bool          `json:"tested"`   // the values were tried just now
+	Tested   bool          `json:"tested"` // the values were tried just now
 	Problems []sdk.Problem `json:"problems"`
 	General  []sdk.Problem `json:"general"` // those of the problems that no single field is to blame for
 	Retype   []string      `json:"retype"`  // labels of secrets that were typed: a browser does not get them back
