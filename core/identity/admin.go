@@ -224,10 +224,20 @@ func (s *Service) CreateUser(ctx context.Context, by Actor, n NewUser) (User, er
 	return u, nil
 }
 
-// UpdateUser changes somebody's name or address. Fields of fault.Invalid: name, email.
+// UpdateUser changes somebody's name or address. Fields of fault.Invalid: name, email. One's own address is for ChangeEmail, which
+// takes the password: a browser that was left alone must not be enough to take an account over.
 func (s *Service) UpdateUser(ctx context.Context, by Actor, id int64, c UserChange) error {
 	if err := s.mayTouch(ctx, by, id); err != nil {
 		return err
+	}
+	if c.Email != nil && by.UserID == id && id != 0 {
+		u, err := s.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if email, ok := NormaliseEmail(*c.Email); ok && email != u.Email {
+			return fields{"email": "Change your own e-mail address on your account page, with your password."}.err()
+		}
 	}
 	return s.setDetails(ctx, id, c)
 }

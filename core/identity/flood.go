@@ -38,6 +38,8 @@ type counter struct {
 
 func (c *counter) roll(t time.Time) {
 	switch passed := t.Sub(c.start); {
+	case passed < 0: // the clock was set back: nobody shall wait until it is there again
+		c.start = t
 	case passed >= 2*c.length:
 		c.start, c.earlier, c.now = t, 0, 0
 	case passed >= c.length:

@@ -208,3 +208,32 @@ func TestFlood_StaysBounded(t *testing.T) {
 		t.Fatalf("%d counters are left after their time", len(f.counters))
 	}
 }
+
+func TestFlood_AClockThatIsSetBackLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	f := newFlood(func() time.Time { return now })
+	c := claim{"k", 5, window}
+	f.take(c)
+	now = now.Add(window + time.Minute) // one earlier attempt
+	f.take(c)
+	now = now.Add(-24 * time.Hour)
+	if wait, ok := f.take(c); !ok {
+		t.Errorf("after two attempts: wait %s", wait)
+	}
+}
+
+func TestPeople_AreForgottenWithTheirLastSession(t *testing.T) {
+	t.Parallel()
+	p := newPeople()
+	load := func(id int64) (*User, bool) { return &User{ID: id}, true }
+	p.get(1, load)
+	p.get(2, load)
+	p.keep(func(id int64) bool { return id == 2 })
+	if _, ok := p.peek(1); ok {
+		t.Error("kept although not wanted")
+	}
+	if _, ok := p.peek(2); !ok {
+		t.Error("dropped although wanted")
+	}
+}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// people keeps the persons who have asked for something since the start, as they are in the store.
+// people keeps the persons who have asked for something since the start, as long as they have sessions, as they are in the store.
 type people struct {
 	mu      sync.RWMutex
 	byID    map[int64]*User
@@ -58,6 +58,19 @@ func (p *people) forgetAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.byID)
+}
+
+// keep drops the persons that are not wanted any more.
+func (p *people) keep(wanted func(id int64) bool) {
+	p.loading.Lock()
+	defer p.loading.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.byID {
+		if !wanted(id) {
+			delete(p.byID, id)
+		}
+	}
 }
 
 func (s *Service) loadUser(id int64) (*User, bool) {

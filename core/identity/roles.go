@@ -91,8 +91,12 @@ func roleWords(wrong fields, title, description string) (string, string) {
 	return title, description
 }
 
-// UpdateRole changes the words of a role, also of a built-in one. Fields of fault.Invalid: title, description.
+// UpdateRole changes the words of a role, also of a built-in one. Fields of fault.Invalid: title, description; fault.Denied for a role
+// that may do more than the actor, since its name is what others go by.
 func (s *Service) UpdateRole(ctx context.Context, by Actor, id, title, description string) error {
+	if err := s.mayGive(by, []string{id}); err != nil {
+		return err
+	}
 	wrong := fields{}
 	title, description = roleWords(wrong, title, description)
 	if err := wrong.err(); err != nil {
@@ -193,7 +197,8 @@ const mostChanges = 2000
 
 // ApplyChanges changes single cells, all in one transaction. A cell of a role or permission that is gone, or that somebody else
 // changed meanwhile so that it is neither as seen nor as wanted, is left alone and reported. Only an administrator may allow
-// others what the actor is not allowed (fault.Denied).
+// others what the actor is not allowed, and take it from them (fault.Denied): with less rights than the actor, a person would be
+// the actor's to change.
 func (s *Service) ApplyChanges(ctx context.Context, by Actor, changes []Change) (Applied, error) {
 	result := Applied{Conflicts: []Conflict{}}
 	if len(changes) > mostChanges {
@@ -214,8 +219,8 @@ func (s *Service) ApplyChanges(ctx context.Context, by Actor, changes []Change) 
 			if have == c.Want {
 				continue
 			}
-			if c.Want && !by.administrator() && !now.can(by.Roles, c.Permission) {
-				return fault.New(fault.Denied, "You cannot allow others what you may not do yourself.")
+			if !by.administrator() && !now.can(by.Roles, c.Permission) {
+				return fault.New(fault.Denied, "You cannot allow or forbid others what you may not do yourself.")
 			}
 			if err := setPermission(tx, c.Role, c.Permission, c.Want); err != nil {
 				return err

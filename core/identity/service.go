@@ -163,7 +163,10 @@ func (s *Service) Sweep(ctx context.Context) error {
 			return fmt.Errorf("remove one-time links: %w", err)
 		}
 		return nil
-	}, func() { s.sessions.remove(over...) })
+	}, func() {
+		s.sessions.remove(over...)
+		s.people.keep(func(id int64) bool { return len(s.sessions.of(id)) > 0 })
+	})
 }
 
 // postman does what must not take time while somebody waits for an answer: an answer that takes longer for known addresses would tell
