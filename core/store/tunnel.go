@@ -169,17 +169,27 @@ func (t *Tunnel) Serve(l net.Listener) error {
 		t.mu.Unlock()
 		_ = l.Close() // Close may have done so
 	}()
-	for {
+	for failures := 0; ; {
 		nc, err := l.Accept()
-		if t.ctx.Err() != nil {
+		switch {
+		case t.ctx.Err() != nil:
 			if err == nil {
 				_ = nc.Close() // nobody will use it
 			}
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, net.ErrClosed):
 			return err
+		case err != nil:
+			// Such as too many open files: it passes, and a module whose store is gone for good would have to be restarted by hand.
+			t.warn("the store cannot take a session at the moment", "error", err)
+			select {
+			case <-time.After(min(5*time.Millisecond<<min(failures, 8), time.Second)):
+			case <-t.ctx.Done():
+			}
+			failures++
+			continue
 		}
+		failures = 0
 		t.accept(nc)
 	}
 }
