@@ -211,9 +211,23 @@ func (m *Manager) Resume(ctx context.Context, id, by string) (supervisor.Report,
 	return m.life.Resume(ctx, id, by, nil)
 }
 
-// Restart starts a module's process anew.
+// Restart starts a module's process anew, with what lies in its folder now: program, templates and help. It is refused
+// (fault.Conflict) while the folder holds what cannot be started, such as a manifest that asks for more than was accepted: the
+// process that runs is better than none.
 func (m *Manager) Restart(ctx context.Context, id, by string) (supervisor.Report, error) {
-	return m.life.Restart(ctx, id, by)
+	if err := m.o.Catalogue.Rescan(ctx); err != nil {
+		return supervisor.Report{Module: id}, err
+	}
+	if _, known := m.life.Status(id); known {
+		if err := m.o.Catalogue.Startable(id); err != nil {
+			return supervisor.Report{Module: id, Action: "restart"}, err
+		}
+	}
+	report, err := m.life.Restart(ctx, id, by)
+	if err != nil {
+		return report, err
+	}
+	return report, m.Publish(ctx)
 }
 
 // Remove takes a module off the site. With deleteData its tables, settings, secrets, permissions, events and runs go too;
@@ -229,8 +243,13 @@ func (m *Manager) Remove(ctx context.Context, id, by string, deleteData bool) (s
 	return m.life.Remove(ctx, id, by, data)
 }
 
-// Rescan looks at the folders again: new modules appear, changed ones can be enabled anew.
-func (m *Manager) Rescan(ctx context.Context) error { return m.o.Catalogue.Rescan(ctx) }
+// Rescan looks at the folders again: new modules appear, changed ones can be enabled anew, and templates and help are read.
+func (m *Manager) Rescan(ctx context.Context) error {
+	if err := m.o.Catalogue.Rescan(ctx); err != nil {
+		return err
+	}
+	return m.Publish(ctx)
+}
 
 // SaveSettings checks and keeps a settings form and hands the values to the module, which is restarted if it cannot take them
 // while it runs. changed names the settings that are different now.

@@ -1,0 +1,58 @@
+package main_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAuthor_ARestartTakesWhatLiesInTheFolderButNotMoreThanWasAccepted(t *testing.T) {
+	t.Parallel()
+	plugins := remindersModule(t)
+	folder := filepath.Join(plugins, "reminders")
+	w := newWorld(t, "--bare", "--plugins", plugins)
+	admin, customer := w.admin(), w.customer()
+	admin.get("/admin/modules")
+	if a := admin.post("/admin/modules/reminders/enable"); a.status != http.StatusSeeOther {
+		t.Fatalf("enabling answered %v", a)
+	}
+	edit := func(name, from, to string) {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), from) {
+			t.Fatalf("%s has no %q: %v", name, from, err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(filepath.Join("templates", "list.html"), "<h1>Reminders</h1>", "<h1>Do not forget</h1>")
+	if err := os.WriteFile(filepath.Join(folder, "help.md"), []byte("# Reminders\n\nFresh from the folder.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if a := admin.post("/admin/modules/reminders/restart"); a.status != http.StatusSeeOther {
+		t.Fatalf("restarting answered %v", a)
+	}
+	if a := customer.get("/reminders"); !strings.Contains(a.body, "Do not forget") {
+		t.Errorf("after the restart the page is %v", a)
+	}
+	if a := admin.get("/admin/help/module/reminders"); !strings.Contains(a.body, "Fresh from the folder") {
+		t.Errorf("after the restart the help is %v", a)
+	}
+
+	edit("module.yaml", "tables: [reminders_reminders]", "tables: [reminders_reminders, reminders_more]")
+	before := w.module("reminders")
+	admin.get("/admin/modules/reminders")
+	if a := admin.post("/admin/modules/reminders/restart"); a.status != http.StatusConflict || !strings.Contains(a.body, "more than was accepted") {
+		t.Errorf("restarting with a manifest that asks for more answered %v", a)
+	}
+	if after := w.module("reminders"); after.State != "running" || after.PID != before.PID {
+		t.Errorf("the module is %+v, want the process that ran before: %+v", after, before)
+	}
+	if a := customer.get("/reminders"); a.status != http.StatusOK {
+		t.Errorf("the page answered %d", a.status)
+	}
+}
