@@ -218,15 +218,16 @@ func (c *Catalogue) SaveSettings(ctx context.Context, id string, form map[string
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.encodeSettings(m.Manifest, changes, by)
-	if err != nil {
-		return nil, err
-	}
 	changed = slices.Sorted(maps.Keys(changes))
 	if len(changed) == 0 {
 		return nil, nil
 	}
 	err = c.o.Store.Write(ctx, func(tx *gorm.DB) error {
+		// Sealed within the transaction: before it, a rotation could retire the key.
+		rows, err := c.encodeSettings(m.Manifest, changes, by)
+		if err != nil {
+			return err
+		}
 		if err := tx.Where("module = ? AND key IN ?", id, changed).Delete(&settingRow{}).Error; err != nil {
 			return fmt.Errorf("clear the settings of %s: %w", id, err)
 		}
