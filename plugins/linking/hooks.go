@@ -47,24 +47,28 @@ const (
 	renewBefore  = 7 * 24 * time.Hour  // a link that can be renewed is renewed this long before it ends
 	remindBefore = 14 * 24 * time.Hour // of one that cannot, the person is told: day 76 of 90
 	keepAttempts = 90 * 24 * time.Hour
-	batch        = 200 // rows of one run
+	batch        = 200 // rows at a time
 )
 
 // renewEnding renews the links that end soon, reminds people of those that cannot be renewed, and buries those that have ended.
 func (m *Linking) renewEnding(ctx context.Context) error {
-	list, err := m.records.endingBefore(ctx, m.now().Add(remindBefore), batch)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := m.careFor(ctx, &list[i]); err != nil {
+	began := m.now()
+	var last *account
+	for {
+		list, err := m.records.endingBefore(ctx, began.Add(remindBefore), began, last, batch)
+		if err != nil || len(list) == 0 {
 			return err
 		}
+		for i := range list {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := m.careFor(ctx, &list[i]); err != nil {
+				return err
+			}
+		}
+		last = &list[len(list)-1]
 	}
-	return nil
 }
 
 func (m *Linking) careFor(ctx context.Context, acc *account) error {

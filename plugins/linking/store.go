@@ -257,11 +257,15 @@ func (s *records) countRevocations(ctx context.Context) (int64, error) {
 	return n, err
 }
 
-// endingBefore lists the active accounts whose token ends before t.
-func (s *records) endingBefore(ctx context.Context, t time.Time, limit int) ([]account, error) {
+// endingBefore lists the active accounts whose token ends before t, those that end first at the head. after is the last one of
+// the page before, nil for the first page. Accounts that got a token since began are left out, so that paging comes to an end.
+func (s *records) endingBefore(ctx context.Context, t, began time.Time, after *account, limit int) ([]account, error) {
 	var list []account
-	err := s.db.WithContext(ctx).Where("state = ? AND expires_at IS NOT NULL AND expires_at < ?", accountActive, t).
-		Order("expires_at").Limit(limit).Find(&list).Error
+	q := s.db.WithContext(ctx).Where("state = ? AND expires_at IS NOT NULL AND expires_at < ? AND token_at < ?", accountActive, t, began)
+	if after != nil {
+		q = q.Where("(expires_at > ? OR (expires_at = ? AND id > ?))", after.ExpiresAt, after.ExpiresAt, after.ID)
+	}
+	err := q.Order("expires_at, id").Limit(limit).Find(&list).Error
 	return list, err
 }
 
