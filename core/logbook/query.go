@@ -134,13 +134,6 @@ func levelName(severity int) string {
 	return "error"
 }
 
-// ParseLevel reads what Entry.Level says.
-func ParseLevel(name string) (slog.Level, bool) {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "error": slog.LevelError}
-	l, ok := levels[name]
-	return l, ok
-}
-
 func sorted(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
 // tails are those who watch.

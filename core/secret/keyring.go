@@ -118,6 +118,3 @@ func (r *keyring) unseal(owner, name, key, sealed string) (string, error) {
 	}
 	return string(value), nil
 }
-
-// IsSealed tells whether a text looks like a sealed value.
-func IsSealed(text string) bool { return strings.HasPrefix(text, prefix) }
