@@ -1,222 +1,143 @@
 package main_test
 
 import (
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"syscall"
 	"testing"
-	"time"
-
-	"github.com/chromedp/chromedp"
 )
 
-// screen is one size of window that pages are looked at in.
-type screen struct {
-	name          string
-	width, height int64
-}
-
-var screens = []screen{{"360", 360, 760}, {"1280", 1280, 900}}
-
-// browser is a real Chromium that keeps screenshots of what it sees in the folder MORTISE_SCREENSHOTS names, or in a temporary one.
-type browser struct {
-	t      *testing.T
-	ctx    context.Context
-	base   string
-	folder string
-}
-
-// openBrowser starts Chromium. Without one the test is skipped on a desk and fails in CI.
-func openBrowser(t *testing.T, w *world) *browser {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("browser walks are skipped with -short")
-	}
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no Chromium was found, and CI needs one: install Debian's package chromium")
-		}
-		t.Skip("SKIPPED: no Chromium was found; install it to walk the pages in a real browser")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.UserDataDir(t.TempDir()),
-	)
-	allocator, stopAllocator := chromedp.NewExecAllocator(t.Context(), options...)
-	ctx, stop := chromedp.NewContext(allocator)
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(func() { cancel(); stop(); stopAllocator() })
-	folder := os.Getenv("MORTISE_SCREENSHOTS")
-	if folder == "" {
-		folder = t.TempDir()
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	b := &browser{t: t, ctx: ctx, base: w.URL, folder: folder}
-	b.run("start", chromedp.EmulateViewport(1280, 900))
-	return b
-}
-
-// run does actions and fails the test with what was being done.
-func (b *browser) run(what string, actions ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		address, _ := chromedp.Run(b.ctx, chromedp.Location())
-		page, _ := chromedp.Run(b.ctx, chromedp.Text("body"))
-		b.shoot("failed")
-		b.t.Fatalf("%s: %v\nat %s:\n%s", what, err, address, page)
-	}
-}
-
-func (b *browser) open(path string) {
-	b.t.Helper()
-	b.run("open "+path, chromedp.Navigate(b.base+path), chromedp.WaitReady("body"))
-}
-
-// script runs a line of JavaScript in the page.
-func (b *browser) script(line string) chromedp.Action[chromedp.Void] {
-	return chromedp.Evaluate[chromedp.Void](line + "; undefined")
-}
-
-// press clicks the button or link with the words and waits for the page that follows to be ready.
-func (b *browser) press(words string) {
-	b.t.Helper()
-	xpath := `//main//*[self::button or self::a][contains(normalize-space(.), "` + words + `")] | //body//*[self::button or self::a][contains(normalize-space(.), "` + words + `")]`
-	b.run("press "+words, chromedp.Click(xpath, chromedp.NodeVisible))
-}
-
-func (b *browser) fill(name, value string) {
-	b.t.Helper()
-	b.run("fill "+name, chromedp.SetValue(`[name="`+name+`"]`, value))
-}
-
-// sees waits until the page shows the words.
-func (b *browser) sees(words string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
-	defer cancel()
-	shown := `document.body && document.body.innerText.toLowerCase().includes(` + quote(strings.ToLower(words)) + `)`
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](shown)); err != nil {
-		page, _ := chromedp.Run(b.ctx, chromedp.Text("body"))
-		b.shoot("failed")
-		b.t.Fatalf("did not see %q: %v\n%s", words, err, page)
-	}
-}
-
-func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
-
-// shoot keeps the whole page at every size of window, and checks that nothing is wider than the window.
-func (b *browser) shoot(name string) {
-	b.t.Helper()
-	for _, s := range screens {
-		if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(s.width, s.height)); err != nil {
-			b.t.Logf("window of %s for %s: %v", s.name, name, err)
-			return
-		}
-		overflow, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth + 1`))
-		if err != nil {
-			b.t.Errorf("measure %s: %v", name, err)
-		}
-		image, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(90))
-		if err != nil {
-			b.t.Logf("screenshot of %s: %v", name, err)
-			return
-		}
-		if overflow {
-			b.t.Errorf("%s is wider than a window of %s px", name, s.name)
-		}
-		file := filepath.Join(b.folder, strings.ReplaceAll(b.t.Name(), "/", "-")+"-"+name+"-"+s.name+".jpg")
-		if err := os.WriteFile(file, image, 0o644); err != nil {
-			b.t.Error(err)
-		}
-	}
-	_ = chromedp.Do(b.ctx, chromedp.EmulateViewport(1280, 900))
-}
-
-func (b *browser) signIn(email, password string) {
-	b.t.Helper()
-	b.open("/login")
-	b.fill("email", email)
-	b.fill("password", password)
-	b.press("Sign in")
-	b.run("be signed in", chromedp.WaitReady(`[action="/logout"]`))
-}
-
-// linkAtParticle goes through the provider's own pages.
-func (b *browser) linkAtParticle(w *world) {
-	b.t.Helper()
-	b.run("sign in at Particle",
-		chromedp.WaitVisible(`input[type="password"]`),
-		chromedp.SetValue(`input[name="username"]`, w.Particle.Email),
-		chromedp.SetValue(`input[type="password"]`, w.Particle.Password))
-	b.shoot("particle-login")
-	b.run("send the sign-in", chromedp.Submit(`input[type="password"]`))
-}
-
 func TestBrowser_ACustomerLinksAndSwitchesTheLampOn(t *testing.T) {
-	w := newWorld(t)
-	b := openBrowser(t, w)
+	b, w := newWalk(t)
 	b.open("/")
-	b.shoot("home-anonymous")
-	b.open("/register")
-	b.shoot("register")
+	b.look("home-anonymous")
 	b.open("/login")
-	b.shoot("login")
+	b.fill(`main [name="email"]`, w.Customer.Email)
+	b.fill(`main [name="password"]`, "not the password")
+	b.leaves(`main form button`)
+	b.sees("password is wrong")
+	b.look("login-wrong")
 	b.signIn(w.Customer.Email, w.Customer.Password)
+	b.look("home")
 	b.open("/devices")
-	b.shoot("devices-not-linked")
-	b.open("/linking")
-	b.shoot("linking-empty")
-	b.press("Link Particle account")
-	b.linkAtParticle(w)
-	b.run("see the consent", chromedp.WaitVisible(`button[value="allow"], input[value="allow"], [name="allow"]`))
-	b.shoot("particle-consent")
-	b.run("allow", chromedp.Click(`button[value="allow"], input[value="allow"], [name="allow"]`))
+	b.look("devices-not-linked")
+	b.presses("Link Particle account")
+	b.look("linking-empty")
+	b.presses("Link Particle account")
+	b.atParticle(w, "deny")
+	b.sees("You did not allow access")
+	b.look("linking-refused")
+	b.presses("step by step")
+	b.look("linking-attempt")
+	b.presses("Try again")
+	b.atParticle(w, "allow")
 	b.sees(w.Particle.Email)
-	b.shoot("linking-linked")
+	b.look("linking-linked")
+	b.presses("See your devices")
+	b.look("devices")
+	b.switchTheLamp()
+	b.surviveAKilledModule(w)
+	b.open("/linking")
+	b.presses("Unlink")
+	b.look("unlink")
+	b.presses("Unlink")
+	b.sees("is gone")
+	for name, path := range map[string]string{"account": "/account", "account-delete": "/account/delete", "not-found": "/nowhere", "not-allowed": "/admin"} {
+		b.open(path)
+		b.look(name)
+	}
+}
+
+// newWalk starts a demo and a browser for it.
+func newWalk(t *testing.T) (*browser, *world) {
+	t.Helper()
+	findChromium(t) // before a site is started for nothing
+	w := newWorld(t)
+	return openBrowser(t, w), w
+}
+
+// switchTheLamp calls led on the page of the lamp, which must show the device's answer, the new value and the event by itself.
+func (b *browser) switchTheLamp() {
+	b.t.Helper()
+	b.presses("desk-lamp")
+	b.until("the page is live", `document.querySelector("[data-live-state]").textContent === "live"`)
+	b.until("the lamp is off", `document.querySelector("#var-led .value").textContent === "off"`)
+	b.look("device")
+	b.fill(`#fn-led-arg`, "on")
+	b.run("mark the page", evaluate(`window.notReloaded = true`))
+	b.click(`#fn-led-call`)
+	b.until("the device has answered", `document.querySelector("#fn-led .command.done")?.innerText.includes("→ 1")`)
+	b.until("the value is the new one", `document.querySelector("#var-led .value").textContent === "on"`)
+	b.until("the event arrives", `document.querySelector("#event-list").innerText.includes("lamp/state")`)
+	b.until("the focus stays on the button", `document.activeElement.id === "fn-led-call"`)
+	b.until("what happened is read out", `[...document.querySelectorAll("[role=status]")].some((e) => e.textContent.includes("returned 1"))`)
+	b.until("the page was not loaded anew", `window.notReloaded`)
+	b.look("device-lamp-on")
+}
+
+// surviveAKilledModule kills the process behind an open page, which must say so and be live again by itself.
+func (b *browser) surviveAKilledModule(w *world) {
+	b.t.Helper()
+	b.run("watch the state", evaluate(`window.states = []; new MutationObserver(() => window.states.push(document.querySelector("[data-live-state]").textContent)).observe(document.querySelector("[data-live-state]"), { childList: true, characterData: true, subtree: true })`))
+	if err := syscall.Kill(w.module("devices").PID, syscall.SIGKILL); err != nil {
+		b.t.Fatal(err)
+	}
+	b.until("the page is live again", `window.states.includes("reconnecting") && window.states.at(-1) === "live"`)
+	b.fill(`#fn-led-arg`, "off")
+	b.click(`#fn-led-call`)
+	b.until("the lamp is off again", `document.querySelector("#var-led .value").textContent === "off"`)
+	b.until("the page was not loaded anew", `window.notReloaded`)
+}
+
+func TestBrowser_EverythingWorksWithoutScript(t *testing.T) {
+	b, w := newWalk(t)
+	b.withoutScript()
+	b.open("/register")
+	b.fill(`main [name="name"]`, "Bea")
+	b.fill(`main [name="email"]`, "bea@demo.example")
+	b.fill(`main [name="password"]`, "short")
+	b.leaves(`main form button`)
+	b.look("register-wrong")
+	b.until("what was entered is kept", `document.querySelector('main [name="email"]').value === "bea@demo.example"`)
+	b.fill(`main [name="password"]`, "three words in a row")
+	b.leaves(`main form button`)
+	b.open("/linking")
+	b.presses("Link Particle account")
+	b.atParticle(w, "allow")
+	b.presses("See your devices")
+	b.presses("desk-lamp")
+	b.look("device")
+	b.fill(`#fn-led-arg`, "on")
+	b.leaves(`#fn-led-call`)
+	b.sees("→ 1")
+	b.look("call")
+	b.presses("Back to desk-lamp")
+	b.until("the page shows the new value", `document.querySelector("#var-led .value").textContent === "on"`)
+	b.leaves(`#var-led-read`)
+	b.look("variable")
+	b.presses("Back to desk-lamp")
+	b.fill(`#publish [name="event_name"]`, "not a name")
+	b.leaves(`#publish button`)
+	b.sees("another look")
+	b.look("publish-wrong")
+	b.fill(`#publish [name="event_name"]`, "garden/pump")
+	b.leaves(`#publish button`)
+	b.sees("Published garden/pump")
+	b.presses("All on one page")
+	b.sees("garden/pump")
+	b.look("events")
+	b.open("/linking")
+	b.presses("Unlink")
+	b.presses("Unlink")
+	b.sees("is gone")
 	b.open("/devices")
-	b.sees("lamp")
-	b.shoot("devices")
-	lamp := w.customer().lamp()
-	b.open("/devices/" + lamp.ID)
-	b.sees("led")
-	b.shoot("device")
-	b.run("call led with on",
-		chromedp.SetValue(`form[action$="/functions/led"] [name="arg"]`, "on"),
-		b.script(`window.notReloaded = true`),
-		chromedp.Click(`form[action$="/functions/led"] button`))
-	b.sees("lamp/state")
-	kept, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.notReloaded === true`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !kept {
-		t.Error("calling a function loaded the page anew")
-	}
-	b.shoot("device-lamp-on")
+	b.sees("No Particle account is linked yet")
 	b.open("/account")
-	b.shoot("account")
-	b.open("/nowhere")
-	b.shoot("not-found")
+	b.run("open the menu", evaluate(`document.querySelector("details.account").open = true`))
+	b.leaves(`[action="/logout"] button`)
+	b.sees("You are signed out")
 }
 
 func TestBrowser_AnAdministratorLooksAfterTheSite(t *testing.T) {
-	w := newWorld(t)
-	b := openBrowser(t, w)
+	b, w := newWalk(t)
 	b.signIn(w.Admin.Email, w.Admin.Password)
 	for _, page := range []struct{ name, path string }{
 		{"dashboard", "/admin"}, {"modules", "/admin/modules"}, {"module", "/admin/modules/devices"}, {"module-asks", "/admin/modules/linking/asks"},
@@ -225,16 +146,23 @@ func TestBrowser_AnAdministratorLooksAfterTheSite(t *testing.T) {
 		{"help", "/admin/help"}, {"help-module", "/admin/help/module"}, {"attempts", "/admin/linking/attempts"}, {"site-settings", "/admin/settings"},
 	} {
 		b.open(page.path)
-		b.run("find the page "+page.path, chromedp.WaitReady("main h1"))
-		b.shoot(page.name)
+		b.look(page.name)
 	}
 	b.open("/admin/modules")
-	b.run("pause devices", chromedp.Click(`form[action="/admin/modules/devices/pause"] button`))
-	b.sees("paused")
-	b.shoot("modules-paused")
+	b.click(`form[action="/admin/modules/devices/pause"] button`)
+	b.sees("Devices is paused")
+	b.look("modules-paused")
 	b.open("/devices")
-	b.shoot("devices-paused")
+	b.sees("Devices is paused")
+	b.look("devices-paused")
 	b.open("/admin/modules")
-	b.run("resume devices", chromedp.Click(`form[action="/admin/modules/devices/resume"] button`))
-	b.sees("running")
+	b.click(`form[action="/admin/modules/devices/resume"] button`)
+	b.until("devices runs", `document.querySelector('form[action="/admin/modules/devices/pause"] button')`)
+	b.open("/devices")
+	b.sees("No Particle account is linked yet")
+	b.open("/admin/appearance")
+	b.presses("Use Workshop")
+	b.open("/devices")
+	b.until("the other theme is in use", `[...document.querySelectorAll("link[rel=stylesheet]")].some((e) => e.href.includes("/workshop/"))`)
+	b.look("devices-workshop")
 }
