@@ -56,3 +56,36 @@ func TestAuthor_ARestartTakesWhatLiesInTheFolderButNotMoreThanWasAccepted(t *tes
 		t.Errorf("the page answered %d", a.status)
 	}
 }
+
+func TestAuthor_WhatAsksForMoreWaitsToBeAcceptedAndIsNotQuarantined(t *testing.T) {
+	t.Parallel()
+	plugins := remindersModule(t)
+	manifest := filepath.Join(plugins, "reminders", "module.yaml")
+	w := newWorld(t, "--bare", "--plugins", plugins)
+	if out, err := w.command("module", "enable", "reminders"); err != nil {
+		t.Fatalf("enable printed %q, %v", out, err)
+	}
+	w.stop()
+	accepted, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := strings.Replace(string(accepted), "tables: [reminders_reminders]", "tables: [reminders_reminders, reminders_more]", 1)
+	if err := os.WriteFile(manifest, []byte(more), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again := startWorld(t, w.data, "--bare", "--plugins", plugins)
+	if m := again.module("reminders"); m.State != "stopped" || m.Restarts != 0 {
+		t.Errorf("the module is %+v, want stopped and not tried again", m)
+	}
+	// The program still has the old manifest inside: accepting is not enough, and the module says so.
+	if out, err := again.command("module", "enable", "reminders"); err == nil {
+		t.Errorf("enable printed %q although program and manifest differ", out)
+	}
+	if err := os.WriteFile(manifest, accepted, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := again.command("module", "enable", "reminders"); err != nil || again.module("reminders").State != "running" {
+		t.Errorf("with the manifest of its program again, enable printed %q, %v; the module is %+v", out, err, again.module("reminders"))
+	}
+}

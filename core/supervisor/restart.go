@@ -118,8 +118,8 @@ func (u *unit) startAgain(ctx context.Context, p *progress) bool {
 		u.move(evMissing, "The start was interrupted.", "")
 	case errors.Is(p.cause, wire.ErrIncompatible):
 		u.move(evIncompatible, reason, remedy)
-	case p.report.Failed == "verify" && (fault.Is(p.cause, fault.NotFound) || fault.Is(p.cause, fault.Invalid)):
-		u.move(evMissing, reason, remedy)
+	case p.report.Failed == "verify" && (fault.Is(p.cause, fault.NotFound) || fault.Is(p.cause, fault.Invalid) || fault.Is(p.cause, fault.Conflict)):
+		u.move(evMissing, reason, remedy) // trying again changes nothing: somebody has to
 	default:
 		u.unlucky++
 		u.noteExit(Exit{At: u.s.o.Now(), How: "did not start: " + reason})

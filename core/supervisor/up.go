@@ -17,7 +17,7 @@ import (
 
 // What an administrator can do about a step that failed.
 var remedies = map[string]string{
-	"verify":    "Enable what it requires first, and look at its folder and its module.yaml.",
+	"verify":    "Accept what it asks for now, enable what it requires, or put its folder and its module.yaml right.",
 	"start":     "The module's log says what its program wrote; ask its author if that does not help.",
 	"describe":  "Build the module again, so that its program and its module.yaml belong together.",
 	"connect":   "The module's log says more. Try again; if it stays so, ask its author.",
