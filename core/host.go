@@ -284,6 +284,9 @@ func (h *Host) Serve(ctx context.Context, listener net.Listener, ready func()) e
 		if err := h.supervisor.StartAll(ctx); err != nil && ctx.Err() == nil {
 			h.log.Error("not every module started", "error", err)
 		}
+		if ctx.Err() != nil {
+			return nil // nobody shall be told that the site is ready while it stops
+		}
 		h.running.Store(true)
 		h.log.Info("site is ready", "url", h.URL(), "took", time.Since(h.started))
 		ready()

@@ -17,7 +17,7 @@ type Config struct {
 	Data           string         // folder of everything the site writes; "data/site"
 	Listen         string         // address and port of the site; "127.0.0.1:8080"; port 0 picks a free one
 	PublicURL      string         // how visitors reach the site, without a path; "": http(s)://Listen
-	TrustedProxies []netip.Prefix // who may say where a request comes from (X-Forwarded-For, -Proto, -Host); none
+	TrustedProxies []netip.Prefix // who may say where a request comes from (X-Forwarded-For, -Proto); none
 	TLSCert        string         // PEM file with the certificate chain; "": no TLS here
 	TLSKey         string         // PEM file with its key
 	KeyFile        string         // the key that seals secrets; "": <data>/key

@@ -245,7 +245,7 @@ func (x *exchange) headerLines(b []byte) ([]byte, error) {
 	b = appendHeader(b, tokenHeader, x.lease.Token())
 	b = appendHeader(b, requestHeader, v.id)
 	b = appendHeader(b, "X-Forwarded-Proto", v.scheme)
-	if host := v.c.Request().Header.Host(); len(host) <= 255 && printable(host) {
+	if _, host, ok := strings.Cut(v.s.origin, "://"); ok { // the site's own: the visitor's Host header may name any
 		b = appendHeader(b, "X-Forwarded-Host", host)
 	}
 	who, err := json.Marshal(x.identity())

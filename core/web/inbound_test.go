@@ -67,3 +67,15 @@ func TestProxies_AVisitorsOwnLineDoesNotHideTheProxys(t *testing.T) {
 		t.Errorf("sessions %+v, want address 203.0.113.9", sessions)
 	}
 }
+
+func TestModulePages_LearnTheSitesNameFromTheSite(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *web.Options) { o.PublicURL = "http://site.example:8080" })
+	s.shop.on(item("lamp"))
+	if a := s.browser().get("/shop/open", header{"Host": "evil.example", "X-Forwarded-Host": "evil.example"}); a.status != http.StatusOK {
+		t.Fatalf("status %d", a.status)
+	}
+	if got := s.shop.lastSeen().Get("X-Forwarded-Host"); got != "site.example:8080" {
+		t.Errorf("X-Forwarded-Host is %q", got)
+	}
+}
