@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"mortise/core/catalogue"
 	"mortise/core/config"
@@ -118,12 +119,26 @@ func (h *Host) modulesChanged() {
 	h.helpOfModules()
 }
 
-// followModules delivers what waited for a module, and looks at its schedules, as soon as it runs again.
+// followModules delivers what waited for a module, and looks at its schedules, as soon as it runs again. What needs somebody is
+// counted after each change, and every few seconds, because a module's findings change by themselves.
 func (h *Host) followModules(ctx context.Context) {
-	for status := range h.supervisor.Watch(ctx) {
-		if status.State == supervisor.Running {
-			h.jobs.Reload()
-			h.outbox.Wake()
+	changes := h.supervisor.Watch(ctx)
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		h.countFindings(ctx)
+		select {
+		case s, ok := <-changes:
+			if !ok {
+				return
+			}
+			if s.State == supervisor.Running {
+				h.jobs.Reload()
+				h.outbox.Wake()
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

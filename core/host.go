@@ -52,9 +52,10 @@ type Options struct {
 // Host is one site. The fields stand in the order in which New makes them; each part knows only parts above it, except for
 // three knots that functions tie: the manager and the supervisor, services and the supervisor, identity and the outbox.
 type Host struct {
-	config  config.Config
-	started time.Time
-	running atomic.Bool
+	config   config.Config
+	started  time.Time
+	running  atomic.Bool
+	findings atomic.Int64 // that need somebody, counted every few seconds
 
 	lock       *folderLock
 	book       *logbook.Book

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mortise/core/catalogue"
+	"mortise/core/sdk"
 	"mortise/core/status"
 	"mortise/core/supervisor"
 )
@@ -95,7 +96,9 @@ func (h *Host) statusOfModules(ctx context.Context) []status.Line {
 		}
 		line.Level, line.Remedy = levelOf(e.Status)
 		lines = append(lines, line)
-		if missing, err := h.catalogue.SettingsMissing(ctx, e.Manifest.ID); err == nil && len(missing) > 0 {
+		missing, err := h.catalogue.SettingsMissing(ctx, e.Manifest.ID)
+		// A module that speaks for itself says it better: "nobody can link yet", not "two fields are empty".
+		if err == nil && len(missing) > 0 && len(e.Status.Findings) == 0 {
 			names := make([]string, len(missing))
 			for i, s := range missing {
 				names[i] = s.Label
@@ -107,8 +110,7 @@ func (h *Host) statusOfModules(ctx context.Context) []status.Line {
 		}
 		for _, f := range e.Status.Findings {
 			lines = append(lines, status.Line{
-				ID: "finding/" + e.Manifest.ID, Title: e.Manifest.Name, Text: f.Title, Remedy: f.Remedy, Link: f.Link,
-				Level: map[string]status.Level{"error": status.Bad, "warning": status.Warn}[string(f.Level)],
+				ID: "finding/" + e.Manifest.ID, Title: e.Manifest.Name, Level: levelOfFinding(f.Level), Text: f.Title, Remedy: f.Remedy, Link: f.Link,
 			})
 		}
 	}
@@ -127,16 +129,20 @@ func levelOf(s supervisor.Status) (status.Level, string) {
 	return status.Good, ""
 }
 
-// attention counts what needs somebody, for the mark in the admin frame. It asks memory alone.
-func (h *Host) attention() int {
-	n := 0
-	for _, e := range h.modules.List() {
-		if e.Row.Desired == catalogue.Enabled {
-			if level, _ := levelOf(e.Status); level == status.Bad || level == status.Warn {
-				n++
-			}
-			n += len(e.Status.Findings)
-		}
+func levelOfFinding(l sdk.Level) status.Level {
+	switch l {
+	case sdk.LevelError:
+		return status.Bad
+	case sdk.LevelWarning:
+		return status.Warn
 	}
-	return n
+	return status.Info
+}
+
+// attention counts what needs somebody, for the mark in the admin frame. Every admin page asks, so it is memory alone.
+func (h *Host) attention() int { return int(h.findings.Load()) }
+
+// countFindings looks anew at what needs somebody.
+func (h *Host) countFindings(ctx context.Context) {
+	h.findings.Store(int64(len(status.Attention(h.board.Lines(ctx)))))
 }

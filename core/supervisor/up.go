@@ -28,7 +28,7 @@ var remedies = map[string]string{
 }
 
 const (
-	remedyQuarantine = "Its log and the panic below say why. Resume it when the cause is gone."
+	remedyQuarantine = "Its log says why. Resume it when the cause is gone."
 	remedyBackoff    = "It is started again by itself. Its log says why it ended."
 )
 
