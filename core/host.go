@@ -122,7 +122,6 @@ func (h *Host) openFolder(_ context.Context, o Options) error {
 	}
 	h.book = logbook.New(logbook.Options{Stderr: stderr, JSON: h.config.LogFormat == "json", Level: level})
 	h.log = h.book.Logger()
-	h.onClose(h.book.Close)
 	return nil
 }
 
@@ -131,9 +130,9 @@ func (h *Host) openStore(ctx context.Context, _ Options) (err error) {
 	if err != nil {
 		return err
 	}
-	// The log is flushed into the store before the store closes: the book was opened first, so its turn would come last.
-	h.onClose(func(ctx context.Context) error { return errors.Join(h.book.Flush(ctx), h.store.Close()) })
+	h.onClose(func(context.Context) error { return h.store.Close() })
 	h.book.Attach(h.store)
+	h.onClose(h.book.Close) // runs before the store closes: what was logged so far is written
 
 	h.vault, err = secret.Open(ctx, h.store, secret.Options{
 		File: h.config.KeyPath(), Key: h.config.Key, PreviousKeys: h.config.PreviousKeys, Log: h.log,
