@@ -232,9 +232,21 @@ func addressClaims(what string, from netip.Addr, n float64, period time.Duration
 
 // tooMany is the answer to whoever has to wait. It is the same for known and unknown names.
 func tooMany(wait time.Duration) error {
+	cause := &waitError{wait}
 	minutes := int(math.Ceil(wait.Minutes()))
 	if minutes <= 1 {
-		return fault.New(fault.TooMany, "Too many attempts. Please wait a minute and try again.")
+		return fault.Wrap(fault.TooMany, cause, "Too many attempts. Please wait a minute and try again.")
 	}
-	return fault.New(fault.TooMany, "Too many attempts. Please wait %d minutes and try again.", minutes)
+	return fault.Wrap(fault.TooMany, cause, "Too many attempts. Please wait %d minutes and try again.", minutes)
 }
+
+// waitError says for how long there is no use in trying again.
+type waitError struct{ wait time.Duration }
+
+// Error says it in words.
+func (e *waitError) Error() string {
+	return "no further attempt for " + e.wait.Round(time.Second).String()
+}
+
+// RetryAfter gives the time.
+func (e *waitError) RetryAfter() time.Duration { return e.wait }

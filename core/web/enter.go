@@ -41,6 +41,9 @@ func (s *Server) attend(v *visit) (err error) {
 			err = fault.New(fault.Internal, "panic")
 		}
 	}()
+	if err := v.checkFraming(); err != nil {
+		return err
+	}
 	if v.packed() {
 		return &statusError{error: fault.New(fault.Invalid, "Send the request's body as it is, without a content encoding."), status: fiber.StatusUnsupportedMediaType}
 	}

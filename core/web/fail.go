@@ -116,6 +116,10 @@ func (v *visit) problem(err error) problem {
 		}
 		wait = max(wait, special.wait)
 	}
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) {
+		wait = max(wait, asked.RetryAfter())
+	}
 	message, visible := fault.Visible(err)
 	if !visible {
 		message = "Something went wrong on our side."

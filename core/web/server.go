@@ -80,6 +80,9 @@ func New(o Options) (*Server, error) {
 
 // headerReceived bounds the body before it is read: what no page wants never occupies memory.
 func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if ambiguous(h.RawHeaders()) {
+		return fasthttp.RequestConfig{MaxRequestBodySize: 1} // nothing is waited for; see checkFraming
+	}
 	if h.IsGet() || h.IsHead() {
 		return fasthttp.RequestConfig{MaxRequestBodySize: 64 << 10}
 	}
