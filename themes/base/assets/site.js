@@ -140,9 +140,18 @@
     element.dataset.state = state;
     if (element.textContent !== state) element.textContent = state;
   });
+  // A paused list keeps what arrives, and says how much that is, until it goes on.
+  const pauseLabel = (root) => all("[data-live-pause-label]", root).forEach((element) => {
+    element.textContent = !root.heldBack ? "Pause" : root.heldBack.length ? `Go on (${root.heldBack.length} new)` : "Go on";
+  });
   const addItem = (root, template, data) => {
     const list = root.querySelector("[data-live-list]");
-    if (!list || root.dataset.livePaused) return;
+    if (!list) return;
+    if (root.heldBack) {
+      root.heldBack.push([template, data]);
+      if (root.heldBack.length > (Number(list.dataset.liveMax) || 200)) root.heldBack.shift();
+      return pauseLabel(root);
+    }
     const item = template.content.cloneNode(true);
     all("[data-field]", item).forEach((element) => fill(element, at(data, element.dataset.field)));
     list.prepend(item);
@@ -289,10 +298,11 @@
     const list = document.querySelector(box.dataset.filter);
     if (!list) return;
     const items = all("[data-filter-item]", list);
-    (items.length ? items : [...list.children]).forEach((item) => { item.hidden = wanted !== "" && !item.textContent.toLowerCase().includes(wanted); });
+    const sifted = items.length ? items : [...list.children];
+    sifted.forEach((item) => { item.hidden = wanted !== "" && !item.textContent.toLowerCase().includes(wanted); });
     all("[data-filter-group]", list).forEach((group) => { group.hidden = !group.querySelector("[data-filter-item]:not([hidden])"); });
     const none = box.dataset.filterNone ? document.querySelector(box.dataset.filterNone) : null;
-    if (none) none.hidden = items.some((item) => !item.hidden) || wanted === "";
+    if (none) none.hidden = sifted.some((item) => !item.hidden) || wanted === "";
   };
   document.addEventListener("input", (event) => { if (event.target.matches("input[data-filter]")) sift(event.target); });
   document.addEventListener("click", async (event) => {
@@ -310,9 +320,12 @@
     const pause = event.target.closest("[data-live-pause]");
     if (pause) {
       const root = pause.closest("[data-live]");
-      const paused = root && !root.dataset.livePaused;
-      if (root) paused ? (root.dataset.livePaused = "1") : delete root.dataset.livePaused;
-      pause.setAttribute("aria-pressed", String(Boolean(paused)));
+      if (!root) return;
+      const held = root.heldBack;
+      root.heldBack = held ? null : [];
+      (held || []).forEach(([template, data]) => addItem(root, template, data));
+      pause.classList.toggle("held", !held);
+      pauseLabel(root);
     }
     all("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
   });
