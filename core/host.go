@@ -184,9 +184,7 @@ func (h *Host) openModules(ctx context.Context, _ Options) (err error) {
 	}
 	roots := []fs.FS{themes.FS}
 	for _, dir := range append(h.config.Themes, filepath.Join(h.config.Data, "themes")) {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			roots = append(roots, os.DirFS(dir))
-		}
+		roots = append(roots, os.DirFS(dir)) // may come to be later
 	}
 	if h.theme, err = theme.New(theme.Options{Themes: roots}); err != nil {
 		return err

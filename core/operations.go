@@ -62,7 +62,7 @@ func moduleForOperator(e modules.Entry) control.Module {
 
 func (o operations) Act(ctx context.Context, id string, action control.Action, options control.ActOptions) (control.Report, error) {
 	if action == control.Enable { // what an operator has just put into the folder counts
-		if err := o.h.modules.Rescan(ctx); err != nil {
+		if err := o.h.catalogue.Rescan(ctx); err != nil {
 			return control.Report{}, err
 		}
 	}

@@ -89,3 +89,35 @@ func TestAuthor_WhatAsksForMoreWaitsToBeAcceptedAndIsNotQuarantined(t *testing.T
 		t.Errorf("with the manifest of its program again, enable printed %q, %v; the module is %+v", out, err, again.module("reminders"))
 	}
 }
+
+func TestAuthor_LookingAtTheFoldersAgainFindsThemesToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "--bare")
+	admin := w.admin()
+	folder := filepath.Join(w.data, "themes", "harbour")
+	write := func(text string) {
+		t.Helper()
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "theme.yaml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const whole = "id: harbour\nname: Harbour\nversion: 1.0.0\nsurface: site\nbase: customer\ndescription: Blue.\n"
+	write(whole)
+	admin.get("/admin/appearance")
+	if a := admin.post("/admin/modules/rescan"); a.status != http.StatusSeeOther {
+		t.Fatalf("looking again answered %v", a)
+	}
+	if a := admin.post("/admin/appearance", "theme", "harbour"); a.status != http.StatusSeeOther {
+		t.Fatalf("choosing the theme answered %v", a)
+	}
+	write(whole + "colour: blue\n")
+	if a := admin.post("/admin/modules/rescan"); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "colour") {
+		t.Errorf("looking at a broken theme answered %v", a)
+	}
+	if a := w.visit().get("/login"); a.status != http.StatusOK {
+		t.Errorf("with a broken theme on disk a page answered %d", a.status)
+	}
+}

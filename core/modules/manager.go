@@ -243,12 +243,19 @@ func (m *Manager) Remove(ctx context.Context, id, by string, deleteData bool) (s
 	return m.life.Remove(ctx, id, by, data)
 }
 
-// Rescan looks at the folders again: new modules appear, changed ones can be enabled anew, and templates and help are read.
+// Rescan looks at the folders again: new modules appear, changed ones can be enabled anew, and templates, help and themes are read.
+// A theme in use that does not work any more is fault.Invalid; pages are then drawn as before.
 func (m *Manager) Rescan(ctx context.Context) error {
 	if err := m.o.Catalogue.Rescan(ctx); err != nil {
 		return err
 	}
-	return m.Publish(ctx)
+	if err := m.Publish(ctx); err != nil {
+		return err
+	}
+	if _, err := m.o.Theme.Reload(); err != nil { // Publish has told of problems with modules' templates
+		return err
+	}
+	return nil
 }
 
 // SaveSettings checks and keeps a settings form and hands the values to the module, which is restarted if it cannot take them
