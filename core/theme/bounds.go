@@ -17,7 +17,8 @@ const (
 	maxBuilt   = 8 << 20   // bytes of a list or map that it builds: twice the largest view
 	maxPretty  = 128 << 10 // bytes of a value that is shown as JSON
 	maxFormat  = 1 << 10   // bytes of the format of printf
-	clockEvery = 256       // writes between two looks at the clock
+	clockEvery = 64        // writes between two looks at the clock
+	tickEvery  = 16        // steps of a template between two ticks
 )
 
 var (
@@ -106,8 +107,8 @@ func wide(format string) bool {
 	return false
 }
 
-// addTicks puts an empty text at the beginning of every template and every loop's body: executing it writes nothing, but calls the
-// writer, which looks at the clock.
+// addTicks puts an empty text at the beginning of every template and every loop's body, and between every few steps: executing it
+// writes nothing, but calls the writer, which looks at the clock.
 func addTicks(templates []*template.Template) {
 	for _, t := range templates {
 		if t.Tree != nil && t.Tree.Root != nil {
@@ -133,7 +134,15 @@ func tickList(list *parse.ListNode, tick bool) {
 			tickList(n.ElseList, false)
 		}
 	}
-	if tick {
-		list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
+	var nodes []parse.Node
+	for i, n := range list.Nodes {
+		if i%tickEvery == 0 && (tick || i > 0) {
+			nodes = append(nodes, &parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos})
+		}
+		nodes = append(nodes, n)
 	}
+	if len(nodes) == 0 && tick {
+		nodes = []parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}
+	}
+	list.Nodes = nodes
 }

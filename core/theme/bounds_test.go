@@ -16,6 +16,7 @@ var boundless = map[string]string{
 	"loops that write nothing": `{{range $a := .Data.list}}{{range $b := $.Data.list}}{{range $c := $.Data.list}}{{range $d := $.Data.list}}{{end}}{{end}}{{end}}{{end}}`,
 	"a loop in an empty else":  `{{range seq 1000}}{{if false}}{{else}}{{range seq 1000}}{{range seq 1000}}{{range seq 1000}}{{with 0}}{{else}}{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}`,
 	"templates that call each": `{{define "twice"}}{{if .}}{{template "twice" (slice . 1)}}{{template "twice" (slice . 1)}}{{end}}{{end}}{{template "twice" "` + strings.Repeat("x", 60) + `"}}`,
+	"steps that take long":     strings.Repeat(`{{$x := safeHTML .Data.large}}`, 500),
 	"print":                    `{{$x := "0123456789"}}{{range seq 60}}{{$x = print $x $x}}{{end}}{{len $x}}`,
 	"println":                  `{{$x := "0123456789"}}{{range seq 60}}{{$x = println $x $x}}{{end}}{{len $x}}`,
 	"printf":                   `{{$x := "0123456789"}}{{range seq 60}}{{$x = printf "%s%[1]s" $x}}{{end}}{{len $x}}`,
@@ -40,12 +41,13 @@ func TestRender_EndsTemplatesThatKnowNoEnd(t *testing.T) {
 		MaxTime: 200 * time.Millisecond, Themes: []fs.FS{small(nil)},
 		Config: theme.Config{Modules: []theme.Module{{ID: "m", Templates: templates(files)}}},
 	})
+	large := strings.Repeat("<b>x</b>", 20_000)
 	for name, file := range names {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		begun := time.Now()
 		var b bytes.Buffer
-		err := r.Render(&b, &theme.Page{Surface: theme.SurfaceSite, Module: "m", Template: file, Data: map[string]any{"list": make([]any, 1000)}})
+		err := r.Render(&b, &theme.Page{Surface: theme.SurfaceSite, Module: "m", Template: file, Data: map[string]any{"list": make([]any, 1000), "large": large}})
 		took := time.Since(begun)
 		runtime.ReadMemStats(&after)
 		if err == nil {

@@ -135,7 +135,7 @@ func (l *limited) takes(n int) error {
 	if l.Len()+n > l.max {
 		return errTooLong
 	}
-	if l.writes++; l.writes%clockEvery == 0 && time.Now().After(l.until) {
+	if l.writes++; (n == 0 || l.writes%clockEvery == 0) && time.Now().After(l.until) {
 		return errTooSlow
 	}
 	return nil
