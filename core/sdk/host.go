@@ -24,15 +24,19 @@ type Host interface {
 	// Users looks up the people of the site.
 	Users() Users
 	// Publish puts a fact into the outbox. To publish in one transaction with the module's own writes, use sdkdb.Publish.
-	// payload is encoded as JSON.
+	// name is one that the manifest publishes, subject has at most 200 bytes; payload is encoded as JSON, at most 64 KiB. Errors:
+	// fault.Denied for another name, fault.Invalid, fault.TooLarge.
 	Publish(ctx context.Context, name, subject string, payload any) error
 	// Call calls a service of another module, on behalf of the user of ctx if there is one. input is encoded as JSON and the
 	// answer decoded into output, which may be nil.
 	//
 	// Errors are faults: Unavailable when the provider is not running, Denied when the manifest does not ask for the service,
-	// and whatever the provider answered.
+	// Invalid for input outside the contract, Conflict within a write transaction and for a chain of more than four calls, TooMany,
+	// Timeout after 30 s, and whatever the provider answered.
 	Call(ctx context.Context, service, method string, input, output any) error
-	// Mail sends one mail. It returns once the mail is queued.
+	// Mail sends one mail: a subject of at most 200 bytes, a text of at most 64 KiB. It returns once the mail is queued. Errors:
+	// fault.Invalid, fault.TooLarge, fault.NotFound for an unknown person, fault.Denied for a blocked one, fault.TooMany above one mail
+	// every two seconds (100 may be saved up).
 	Mail(ctx context.Context, mail Mail) error
 	// Store gives connections to the site's store. Use sdkdb.Open for a *gorm.DB.
 	Store() driver.Connector

@@ -59,7 +59,7 @@ func readSteps(files fs.FS, dir string) ([]step, error) {
 }
 
 // ErrNewer means that a newer program has changed the store in a way that this one does not know.
-var ErrNewer = errors.New("the store was written by a newer version of this program")
+var ErrNewer = errors.New("the store was written by a newer version of this program: put that program back, or restore a backup")
 
 // migrate applies the steps that the store has not seen, each in a transaction of its own.
 func migrate(ctx context.Context, db *sql.DB, steps []step) error {

@@ -66,7 +66,8 @@ func Migration(number int, name string, up func(tx *gorm.DB) error) sdk.Migratio
 }
 
 // Publish puts a fact into the outbox. When tx is a transaction, the fact is published if and when it commits, and not at all when it
-// rolls back. name is one that the manifest publishes; payload is encoded as JSON, at most 64 KiB.
+// rolls back. name is one that the manifest publishes, subject what it is about, at most 200 bytes; payload is encoded as JSON, at
+// most 64 KiB. Errors: fault.Denied for another name, fault.Invalid, fault.TooLarge; the transaction should then be rolled back.
 func Publish(tx *gorm.DB, name, subject string, payload any) error {
 	body, err := json.Marshal(payload)
 	if err != nil {
