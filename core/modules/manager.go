@@ -309,7 +309,9 @@ func (m *Manager) Publish(ctx context.Context) error {
 		if state == router.Serving {
 			enabled[id] = accepted
 		}
-		templates = append(templates, theme.Module{ID: id, Templates: module.Templates()})
+		if module.Dir != "" { // else its folder is gone, and its pages say so
+			templates = append(templates, theme.Module{ID: id, Templates: module.Templates()})
+		}
 	}
 	snapshot, err := router.Build(entries)
 	if err != nil {
