@@ -33,8 +33,9 @@ type writers struct {
 // startWriters has n browsers write batches with numbers above after.
 func (w *world) startWriters(n, after int) *writers {
 	all := &writers{w: w, next: after, done: map[string]bool{}, stop: make(chan struct{})}
-	for range n {
-		v := w.customer()
+	for one := range n {
+		// Each from an address of its own, because each address may change something 20 times a second.
+		v := w.visitFrom(fmt.Sprintf("127.0.2.%d", one+1)).signIn(w.Customer.Email, w.Customer.Password)
 		all.group.Go(func() { all.write(v) })
 	}
 	return all
@@ -46,7 +47,7 @@ func (all *writers) write(v *visitor) {
 		select {
 		case <-all.stop:
 			return
-		case <-time.After(20 * time.Millisecond): // each address may change something 20 times a second
+		case <-time.After(60 * time.Millisecond):
 		}
 		all.mu.Lock()
 		all.next++

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -283,6 +285,25 @@ func badStreams(t *testing.T, w *world) {
 		t.Errorf("a stream ended after %d bytes: %v", n, err)
 	}
 	w.healthy("streams that nobody reads")
+
+	// From many addresses the module's own limit counts.
+	statuses := map[int]int{}
+	for machine := range 4 {
+		other := w.visitFrom(fmt.Sprintf("127.0.1.%d", machine+1))
+		for range 20 {
+			request, _ := http.NewRequestWithContext(t.Context(), "GET", other.base+"/hostile/stream/quiet", nil)
+			response, err := other.http.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, response)
+			statuses[response.StatusCode]++
+		}
+	}
+	if statuses[200] > 50 || statuses[200]+statuses[429]+statuses[503] != 80 || statuses[200] == 80 {
+		t.Errorf("of 80 further streams: %v, the module may have 50 in all", statuses)
+	}
+	w.healthy("streams from many addresses")
 }
 
 func badLogs(t *testing.T, w *world) {
@@ -385,9 +406,23 @@ func badClaims(t *testing.T, w *world) {
 
 func badSockets(t *testing.T, w *world) {
 	v := w.customer()
-	sockets, err := filepath.Glob(filepath.Join(w.data, "run", "*neighbour*", "*.sock"))
-	if err != nil || len(sockets) == 0 {
-		sockets, _ = filepath.Glob(filepath.Join(os.TempDir(), "*neighbour*", "*.sock"))
+	records, err := filepath.Glob(filepath.Join(w.data, "run", "m-neighbour-*.json"))
+	if err != nil || len(records) != 1 {
+		t.Fatalf("the records of the neighbour's process: %v, %v", records, err)
+	}
+	text, err := os.ReadFile(records[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct {
+		Dir string `json:"dir"`
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := filepath.Glob(filepath.Join(record.Dir, "*.sock"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	if len(sockets) < 2 {
 		t.Fatalf("the neighbour's sockets: %v", sockets)
