@@ -41,6 +41,8 @@ type Options struct {
 	Running func(module string) bool
 	// CallModule hands a call to a running module.
 	CallModule func(ctx context.Context, module string, call sdk.Call, claim, requestID string) ([]byte, error)
+	// CallHost answers calls of the host's own services; nil: there are none.
+	CallHost HostProvider
 	// PublishFact puts a module's fact into the outbox, in a transaction of its own.
 	PublishFact func(ctx context.Context, source, name, subject string, payload []byte) error
 	// QueueMail takes one mail; toName may be "".
