@@ -209,7 +209,7 @@ func (h *Host) openLife(ctx context.Context, _ Options) error {
 		CallModule: func(ctx context.Context, module string, call sdk.Call, claim, requestID string) ([]byte, error) {
 			return h.supervisor.Call(ctx, module, call, claim, requestID)
 		},
-		PublishFact: h.outbox.PublishNow, Secrets: h.vault, People: peopleForModules{h}, QueueMail: h.mailTo,
+		CallHost: h.hostServices().Call, PublishFact: h.outbox.PublishNow, Secrets: h.vault, People: peopleForModules{h}, QueueMail: h.mailTo,
 		HoldsWriter: h.store.HoldsWriter, Claims: h.claims, Log: h.log,
 	})
 	h.supervisor = supervisor.New(supervisor.Options{

@@ -159,6 +159,9 @@ func OverCustomers(userID int64) Actor {
 	return Actor{UserID: userID, Roles: []string{RoleAdministrator}, Only: []string{RoleCustomer}}
 }
 
+// Reaches fails with fault.Denied for somebody whom the actor must leave alone, because of what they are.
+func (a Actor) Reaches(u User) error { return a.reaches(u.Roles) }
+
 // reaches fails with fault.Denied for somebody whom the actor must leave alone.
 func (a Actor) reaches(roles []string) error {
 	if a.Only != nil && len(extra(roles, a.Only)) > 0 {
