@@ -26,7 +26,7 @@ type Host interface {
 	// Publish puts a fact into the outbox. To publish in one transaction with the module's own writes, use sdkdb.Publish.
 	// payload is encoded as JSON.
 	Publish(ctx context.Context, name, subject string, payload any) error
-	// Call calls a service of another module, on behalf of the user of ctx if there is one. input is encoded as JSON and the
+	// Call calls a service of another module or of the host itself, on behalf of the user of ctx if there is one. input is encoded as JSON and the
 	// answer decoded into output, which may be nil.
 	//
 	// Errors are faults: Unavailable when the provider is not running, Denied when the manifest does not ask for the service,
