@@ -86,6 +86,11 @@ func (h *TokenHealth) refused(err error) error {
 
 func (c *Client) checkOwner(ctx context.Context, token string, h *TokenHealth) error {
 	info, err := c.CurrentToken(ctx, token)
+	if Is(err, NotFound) { // every version of the API has this address
+		e := newError(NotParticle, "look at token")
+		e.Cause = err
+		return e
+	}
 	if err != nil && !isRefusal(err) {
 		return err
 	}
