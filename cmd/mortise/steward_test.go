@@ -51,6 +51,10 @@ func TestHostServices_ServeAModuleInItsOwnProcess(t *testing.T) {
 			t.Errorf("%s: %v", name, out)
 		}
 	}
+	open, err := w.visit().try(http.MethodGet, "/steward/open/list?service=host.people&in={}", http.Header{"Accept": {"application/json"}})
+	if err != nil || !strings.Contains(open.body, "sign in") {
+		t.Errorf("a page for everybody lists customers: %v, %v", open, err)
+	}
 	must(admin, "host.people", "block", map[string]any{"id": id})
 	must(admin, "host.privacy", "erase", map[string]any{"user_id": id})
 	heard := func() string {

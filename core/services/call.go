@@ -29,7 +29,8 @@ func (s *Services) Call(ctx context.Context, module, claim, service, method stri
 	if err != nil {
 		return nil, err
 	}
-	from := Claim{ExpiresAt: s.o.Claims.now().Add(PageTTL)}
+	// Without a claim the module acts on its own, or at a page of somebody who is not signed in: then it says of which request.
+	from := Claim{ExpiresAt: s.o.Claims.now().Add(PageTTL), RequestID: s.o.RequestID(ctx)}
 	if claim != "" {
 		if from, err = s.o.Claims.Verify(claim, module); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ var mailing = map[string]bool{"host.people.invite": true, "host.people.resend": 
 
 // callHost answers a call of a service of the host, after the checks that hold for every call.
 func (s *Services) callHost(ctx context.Context, caller *manifest.Manifest, from Claim, contract manifest.Method, call HostCall) ([]byte, error) {
-	if from.UserID == 0 && from.RequestID != "" { // somebody's request; a job's call has none
+	if from.UserID == 0 && from.RequestID != "" { // a page of somebody who is not signed in; a job has no request
 		return nil, fault.New(fault.SignedOut, "Please sign in first.")
 	}
 	host := manifest.Host()

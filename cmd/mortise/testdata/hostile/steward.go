@@ -14,6 +14,7 @@ type steward struct{ base }
 func (s *steward) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/steward/call/{method}", s.call)
+	mux.HandleFunc("/steward/open/{method}", s.call)
 	mux.HandleFunc("/steward/client", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"value": s.host.Settings().String("client")}, nil)
 	})
