@@ -62,7 +62,7 @@ var scopes = []ScopeInfo{
 // every token or to none.
 var neededScopes = map[string]string{
 	"list products": "products:list", "list products of an organization": "products:list", "get product": "products:get",
-	"get organization": "organization:get", "list product devices": "devices:list",
+	"list organizations": "organization:get", "get organization": "organization:get", "list product devices": "devices:list",
 	"list devices": "devices:list", "get device": "devices:get", "rename device": "devices:update", "change notes": "devices:update",
 	"change groups": "devices:update", "change development mark": "devices:update", "signal device": "devices:update",
 	"ping device": "devices:ping", "add devices": "devices:import", "remove device": "devices:remove", "deny device": "devices:remove",
@@ -80,10 +80,12 @@ var neededScopes = map[string]string{
 // documentation, which a token of somebody outside the team gets too.
 func (e *Error) explainRefusal(r call) {
 	scope := neededScopes[r.op]
-	if e.Kind == BadScope && r.token != "" && scope != "" {
+	if e.Kind == BadScope && r.token != "" {
 		e.Kind, e.Scope = MissingScope, scope
-		e.Message = "The access token lacks the scope \"" + scope + "\"."
-		e.Hint = "Give the API user this scope, which makes a new token, or use another token."
+		e.Message, e.Hint = explanation(MissingScope)
+		if scope != "" {
+			e.Message = "The access token lacks the scope \"" + scope + "\"."
+		}
 		return
 	}
 	if e.Kind != Denied {
