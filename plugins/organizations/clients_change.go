@@ -174,7 +174,7 @@ func (m *Organizations) resumeCreate(ctx context.Context, a *access, op *operati
 	if err != nil {
 		return m.leave(ctx, op, "Was cut short. "+m.troubleIn(ctx, a.workspace, err, "clients:list").Sentence)
 	}
-	made, err := m.records.madeClients(ctx, op.WorkspaceID)
+	made, err := m.records.made(ctx, op.WorkspaceID, opClientCreate)
 	if err != nil {
 		return err
 	}

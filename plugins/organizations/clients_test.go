@@ -362,3 +362,18 @@ func TestResume_WaitsForABrokenCloudAndThenGoesOn(t *testing.T) {
 		t.Errorf("gone on: %v", err)
 	}
 }
+
+func TestResume_CleansUpWhenTheAnswerToACreationWasLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.connect(t)
+	b.cloud.Faults.Set(particletest.Faults{Rules: []particletest.Rule{{Prefix: "/v1/clients", Method: "POST", After: true, Drop: true, Times: 1}}})
+	a := b.Post(ada, first+"/clients/new", url.Values{"purpose": {forCustom}, "type": {typeInstalled}, "name": {"Lost"}, "once": {newOnce()}})
+	if a.Status < 500 || len(b.clientsAt(t, "")) != 2 {
+		t.Fatalf("answered %d, %d clients", a.Status, len(b.clientsAt(t, "")))
+	}
+	b.clock.forward(time.Minute)
+	if err := b.module.Run(t.Context(), "resume"); err != nil || len(b.clientsAt(t, "")) != 1 {
+		t.Errorf("left %v %v", b.clientsAt(t, ""), err)
+	}
+}

@@ -22,10 +22,11 @@ const (
 type workspace struct {
 	ID             int64  `gorm:"primaryKey"`
 	Name           string `gorm:"not null;uniqueIndex:organizations_workspaces_name"`
-	BaseURL        string `gorm:"not null"` // of the cloud the token was entered for: it is never sent to another one
-	Username       string `gorm:"not null"` // whose token it is, as Particle says; "" when it does not
-	DefaultProduct string `gorm:"not null"` // a product's number; "" for none
-	Version        int64  `gorm:"not null"` // counts changes, so that two administrators do not overwrite each other
+	BaseURL        string `gorm:"not null"`                 // of the cloud the token was entered for: it is never sent to another one
+	Username       string `gorm:"not null"`                 // whose token it is, as Particle says; "" when it does not
+	APIUser        string `gorm:"column:api_user;not null"` // whose token it is, when this module made the API user
+	DefaultProduct string `gorm:"not null"`                 // a product's number; "" for none
+	Version        int64  `gorm:"not null"`                 // counts changes, so that two administrators do not overwrite each other
 	CredentialAt   *time.Time
 	Health         string `gorm:"not null"`
 	Problem        string `gorm:"not null"` // machine word of what is wrong; "" when all is well
@@ -74,6 +75,8 @@ const (
 	opClientChange = "client_change"
 	opClientDelete = "client_delete"
 	opHandOver     = "hand_over"
+	opUserCreate   = "user_create"
+	opUserRotate   = "user_rotate"
 )
 
 // operation is one change at Particle and here. It is written before Particle is called.

@@ -114,6 +114,8 @@ func (m *Organizations) resumeOne(ctx context.Context, listed *operation) error 
 		return m.doChange(ctx, a, op)
 	case opClientDelete:
 		return m.doDelete(ctx, a, op)
+	case opUserCreate, opUserRotate:
+		return m.resumeUser(ctx, a, op)
 	}
 	return m.end(ctx, op, opUnclear, "Was cut short; this version does not know the kind "+op.Kind+".")
 }
@@ -176,6 +178,7 @@ type operationView struct {
 }
 
 var opTitles = map[string]string{opClientCreate: "Create an OAuth client", opClientChange: "Change an OAuth client", opClientDelete: "Delete an OAuth client",
+	opUserCreate: "Create an API user", opUserRotate: "Renew the workspace's token",
 	opHandOver: "Use an OAuth client for account linking"}
 
 func (m *Organizations) viewOfOperation(op *operation) operationView {

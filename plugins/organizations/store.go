@@ -207,11 +207,11 @@ func (s *records) countOperations(ctx context.Context, state string) (int64, err
 	return n, err
 }
 
-// madeClients gives the ids of the clients that other operations have made.
-func (s *records) madeClients(ctx context.Context, workspaceID int64) (map[string]bool, error) {
+// made gives the subjects of what other operations of these kinds have made.
+func (s *records) made(ctx context.Context, workspaceID int64, kinds ...string) (map[string]bool, error) {
 	var ids []string
 	err := s.db.WithContext(ctx).Model(&operation{}).
-		Where("workspace_id = ? AND kind = ? AND state = ? AND subject <> ''", workspaceID, opClientCreate, opDone).Pluck("subject", &ids).Error
+		Where("workspace_id = ? AND kind IN ? AND state = ? AND subject <> ''", workspaceID, kinds, opDone).Pluck("subject", &ids).Error
 	made := map[string]bool{}
 	for _, id := range ids {
 		made[id] = true

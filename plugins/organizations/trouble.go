@@ -71,6 +71,8 @@ type access struct {
 	*workspace
 	cloud *particle.Client
 	token string
+
+	sealedFor string // the API user that the token was sealed for; "" when a person entered it
 }
 
 // in is the cloud as seen from a product; "" means the account itself.
@@ -85,7 +87,8 @@ func (a *access) in(productID string) *particle.Client {
 func (m *Organizations) access(ctx context.Context, w *workspace) (*access, *trouble) {
 	sealed, err := m.host.Secrets().Get(ctx, "credential", keyOf(w.ID))
 	// A token is sealed with the address it was entered for, so that it is never sent to another one.
-	address, token, _ := strings.Cut(sealed, " ")
+	address, rest, _ := strings.Cut(sealed, " ")
+	token, username, _ := strings.Cut(rest, " ")
 	if fault.Is(err, fault.NotFound) || err == nil && address != w.BaseURL {
 		return nil, &trouble{Kind: noCredential, Sentence: "The workspace has no credential.", Remedy: "Enter the token of an API user.", Edit: true, fault: fault.Conflict}
 	}
@@ -96,7 +99,7 @@ func (m *Organizations) access(ctx context.Context, w *workspace) (*access, *tro
 	if err != nil {
 		return nil, explain(err, "")
 	}
-	return &access{workspace: w, cloud: cloud, token: token}, nil
+	return &access{workspace: w, cloud: cloud, token: token, sealedFor: username}, nil
 }
 
 // troubleIn explains an error, and marks the workspace when its token is dead, so that it is known everywhere at once.

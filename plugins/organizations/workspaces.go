@@ -206,8 +206,8 @@ func (m *Organizations) keepCredential(ctx context.Context, ws *workspace, token
 		return err
 	}
 	now := m.now()
-	ws.CredentialAt = &now
-	return m.records.note(ctx, ws.ID, map[string]any{"credential_at": &now, "health": healthUnknown, "problem": "", "sentence": "", "remedy": "", "checks": "", "expires_at": nil, "username": ""})
+	ws.CredentialAt, ws.APIUser = &now, ""
+	return m.records.note(ctx, ws.ID, map[string]any{"credential_at": &now, "health": healthUnknown, "problem": "", "sentence": "", "remedy": "", "checks": "", "expires_at": nil, "username": "", "api_user": ""})
 }
 
 // tryOut tests a workspace, fetches its products and shows it.
