@@ -300,7 +300,7 @@ func (s *Server) deleteMember(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	m := findMember(*staff, r.PathValue("username"))
-	owner := m != nil && m.Role == "Owner"
+	owner, program := m != nil && m.Role == "Owner", m != nil && m.Scopes != nil
 	if m != nil && !owner {
 		*staff = slices.DeleteFunc(*staff, func(other *member) bool { return other == m })
 		s.save()
@@ -313,7 +313,7 @@ func (s *Server) deleteMember(w http.ResponseWriter, r *http.Request) {
 	case owner:
 		s.fail(w, http.StatusForbidden, "Permission denied")
 		return
-	case m.Scopes != nil:
+	case program:
 		s.revokeWhere(func(t *token) bool { return t.APIUser && t.Subject == m.Username })
 	}
 	s.reply(w, http.StatusOK, object{"ok": true})
