@@ -332,3 +332,20 @@ func TestProductStream_IsLimitedDoubledAndReordered(t *testing.T) {
 		}
 	}
 }
+
+func TestHub_StopsAProductsStreamThatLacksTheScope(t *testing.T) {
+	t.Parallel()
+	var cloud particletest.Server
+	client, _ := newCloud(t, &cloud, particle.Timeouts{})
+	for _, as := range []int{400, 403} {
+		cloud.Faults.Set(particletest.Faults{ScopeAs: as})
+		h := hub(t, client.InProduct(particletest.DemoProduct), func() string { return particletest.DemoReadToken }, nil)
+		s, err := h.Subscribe("the product", "")
+		must(t, err)
+		m := until(t, s, isState(particle.Dead))
+		var e *particle.Error
+		if !errors.As(m.Err, &e) || e.Scope != "events:get" {
+			t.Errorf("refused as %d: got %v", as, m.Err)
+		}
+	}
+}
