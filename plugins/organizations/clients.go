@@ -90,7 +90,21 @@ func (m *Organizations) placeOf(w http.ResponseWriter, r *http.Request) (*place,
 		sdk.Fail(w, r, err)
 		return nil, false
 	}
-	return &place{ws, owner, list}, true
+	p := &place{ws, owner, list}
+	if r.Method == http.MethodGet && r.PathValue("client") == "" && !r.URL.Query().Has("product") {
+		p.choose(ws.DefaultProduct)
+	}
+	return p, true
+}
+
+// choose takes the default product where the address names neither a product nor, by an empty one, the account: the token of an
+// API user reaches its product only.
+func (p *place) choose(number string) {
+	for i := range p.products {
+		if p.products[i].ProductID == number {
+			p.owner = &p.products[i]
+		}
+	}
 }
 
 // option is a choice of a select.
@@ -116,11 +130,7 @@ func (p *place) ownerName() string {
 }
 
 func (m *Organizations) clientsPath(p *place) string {
-	path := "/admin/organizations/workspaces/" + keyOf(p.w.ID) + "/clients"
-	if p.owner != nil {
-		path += "?product=" + p.owner.ProductID
-	}
-	return path
+	return "/admin/organizations/workspaces/" + keyOf(p.w.ID) + "/clients?product=" + productID(p.owner)
 }
 
 func (m *Organizations) clientCrumbs(p *place) []sdk.Link {

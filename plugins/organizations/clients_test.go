@@ -377,3 +377,20 @@ func TestResume_CleansUpWhenTheAnswerToACreationWasLost(t *testing.T) {
 		t.Errorf("left %v %v", b.clientsAt(t, ""), err)
 	}
 }
+
+func TestClients_OfTheDefaultProductAreShownFirst(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.connect(t)
+	b.Post(ada, first+"/products/10002/default", url.Values{})
+	type page struct {
+		Product string       `json:"product"`
+		Clients []clientView `json:"clients"`
+	}
+	if d := decode[page](t, b.Get(staff, first+"/clients")); d.Product != "10002" || len(d.Clients) != 0 {
+		t.Errorf("shown %+v", d)
+	}
+	if d := decode[page](t, b.Get(staff, first+"/clients?product=")); d.Product != "" || len(d.Clients) != 1 {
+		t.Errorf("of the account %+v", d)
+	}
+}
