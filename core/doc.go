@@ -31,6 +31,7 @@
 //	outbox      events, at least once, in order
 //	jobs        schedules
 //	services    what modules may ask of the host and of each other
+//	hostapi     the services of the host itself, host.people and others
 //	modules     what administrators do to modules
 //	theme       templates, tokens, assets
 //	help        the help pages

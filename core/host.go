@@ -207,8 +207,8 @@ func (h *Host) openLife(ctx context.Context, _ Options) error {
 		CallModule: func(ctx context.Context, module string, call sdk.Call, claim, requestID string) ([]byte, error) {
 			return h.supervisor.Call(ctx, module, call, claim, requestID)
 		},
-		PublishFact: h.outbox.PublishNow, Secrets: h.vault, People: peopleForModules{h}, QueueMail: h.mailTo,
-		HoldsWriter: h.store.HoldsWriter, Claims: h.claims, Log: h.log,
+		CallHost: h.hostServices().Call, PublishFact: h.outbox.PublishNow, Secrets: h.vault, People: peopleForModules{h}, QueueMail: h.mailTo,
+		HoldsWriter: h.store.HoldsWriter, RequestID: wire.RequestID, Claims: h.claims, Log: h.log,
 	})
 	h.supervisor = supervisor.New(supervisor.Options{
 		RunDir: h.config.RunDir(), Log: h.log, Lines: h.moduleLine, Catalogue: h.modules.Rows(), Services: h.services,

@@ -17,7 +17,19 @@ const (
 	ParticleDemoPassword     = particletest.DemoPassword
 	ParticleDemoClientID     = particletest.DemoClientID
 	ParticleDemoClientSecret = particletest.DemoClientSecret
+	ParticleDemoProduct      = particletest.DemoProduct      // its number; the slug is garden-lamp-10001
+	ParticleDemoProduct2     = particletest.DemoProduct2     // of the organization; the slug is weather-station-v1
+	ParticleDemoOrganization = particletest.DemoOrganization // its slug
+	ParticleDemoAPIToken     = particletest.DemoAPIToken     // of an API user of the product, with the scopes that a site needs
+	ParticleDemoReadToken    = particletest.DemoReadToken    // of one that may only list and look
+	ParticleDemoServerID     = particletest.DemoServerID     // OAuth client of the product, type installed
+	ParticleDemoServerSecret = particletest.DemoServerSecret
+	ParticleDemoCustomer     = particletest.DemoCustomer
+	ParticleDemoCustomerPass = particletest.DemoCustomerPass
 )
+
+// ParticleSpareID is the id of the nth device that is in no product. See particletest.SpareID.
+func ParticleSpareID(n int) string { return particletest.SpareID(n) }
 
 // ParticleFaults are the faults of a ParticleCloud. See particletest.Faults.
 type ParticleFaults = particletest.Faults

@@ -372,7 +372,7 @@ func badClaims(t *testing.T, w *world) {
 	if got := v.order("/hostile/do/call", "arg", "neighbour.echo", "claim", own); got.Error != "" || got.Out["user_id"] != plain.Out["user_id"] {
 		t.Errorf("the module's own claim: %+v", got)
 	}
-	for _, service := range []string{"neighbour.private", "particle.token", "nobody.knows", ""} {
+	for _, service := range []string{"neighbour.private", "particle.token", "nobody.knows", "host.people", "host.settings", "host.privacy", "host", "host.", ""} {
 		if got := v.order("/hostile/do/call", "arg", service); got.Error == "" {
 			t.Errorf("the service %q was called: %+v", service, got)
 		}

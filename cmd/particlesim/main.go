@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	password := flags.String("password", plugins.ParticleDemoPassword, "its password")
 	asJSON := flags.Bool("json", false, "print what to use as one line of JSON")
 	state := flags.String("state", "", "file that keeps tokens and devices over a restart")
+	spares := flags.Int("spares", 10, "how many devices are in no product, to be imported; at most 10000")
 	wait := flags.Duration("device-wait", 30*time.Second, "how long a call waits for a silent device")
 	flags.Var(&redirects, "redirect-uri", "address that the OAuth client may redirect to; may be given several times")
 	flags.Var(&faults, "fault", "what goes wrong, such as offline, slow=3s@/v1/devices, 500@/oauth/token; may be given several times.\nThere are "+strings.Join(plugins.ParticleFaultNames(), ", "))
@@ -61,6 +62,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
+	if *spares < 0 || *spares > 10000 {
+		return fmt.Errorf("%d spare devices: want 0 to 10000", *spares)
+	}
 	cloud := &plugins.ParticleCloud{StateFile: *state, DeviceWait: *wait, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	for _, f := range faults {
 		change, err := plugins.ParseParticleFault(f)
@@ -70,6 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		cloud.Faults.Update(change)
 	}
 	cloud.SeedDemo(*email, *password)
+	cloud.AddSpares(*spares)
 	for _, uri := range redirects {
 		cloud.AddRedirectURI(plugins.ParticleDemoClientID, uri)
 	}
@@ -87,7 +92,8 @@ func announce(out io.Writer, asJSON bool, url, email, password string, redirects
 			redirects = []string{}
 		}
 		_ = json.NewEncoder(out).Encode(map[string]any{"url": url, "email": email, "password": password,
-			"client_id": plugins.ParticleDemoClientID, "client_secret": plugins.ParticleDemoClientSecret, "redirect_uris": redirects, "control": url + "/__sim"})
+			"client_id": plugins.ParticleDemoClientID, "client_secret": plugins.ParticleDemoClientSecret, "redirect_uris": redirects, "control": url + "/__sim",
+			"api_token": plugins.ParticleDemoAPIToken, "product": plugins.ParticleDemoProduct, "first_spare": plugins.ParticleSpareID(1)})
 		return
 	}
 	fmt.Fprintf(out, `Simulated Particle cloud on %s
@@ -95,8 +101,12 @@ func announce(out io.Writer, asJSON bool, url, email, password string, redirects
   account        %s / %s
   client id      %s
   client secret  %s
+  product        %s, organization %s
+  API user token %s
+  to import      %s and the following
   faults         %s/__sim
 
 Stop it with Ctrl-C.
-`, url, email, password, plugins.ParticleDemoClientID, plugins.ParticleDemoClientSecret, url)
+`, url, email, password, plugins.ParticleDemoClientID, plugins.ParticleDemoClientSecret,
+		plugins.ParticleDemoProduct, plugins.ParticleDemoOrganization, plugins.ParticleDemoAPIToken, plugins.ParticleSpareID(1), url)
 }

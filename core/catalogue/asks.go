@@ -31,7 +31,7 @@ func asks(m *manifest.Manifest, egress map[string]string) []AskGroup {
 		{"permissions", "Permissions for roles", permissionAsks(m)},
 		{"tables", "Tables in the store", tableAsks(m)},
 		{"personal_data", "Data about people", personalAsks(m)},
-		{"services", "Services of other modules", useAsks(m)},
+		{"services", "Services of the site and of other modules", useAsks(m)},
 		{"provides", "Services for other modules", provideAsks(m)},
 		{"egress", "Hosts it reaches", egressAsks(m, egress)},
 		{"secrets", "Sealed values it keeps", secretAsks(m)},
@@ -114,7 +114,11 @@ func tableAsks(m *manifest.Manifest) (list []Ask) {
 
 func personalAsks(m *manifest.Manifest) (list []Ask) {
 	for _, p := range m.Personal {
-		list = append(list, Ask{Title: p.Table, Detail: p.Purpose, key: p.Table + " " + p.Column + " " + p.Purpose})
+		a := Ask{Title: p.Table, Detail: p.Purpose, key: p.Table + " " + p.Column + " " + p.Purpose}
+		if p.Keep != "" {
+			a.Detail, a.key = strings.TrimSuffix(p.Purpose, ".")+". Stays when a person is erased: "+p.Keep, a.key+" keeps "+p.Keep
+		}
+		list = append(list, a)
 	}
 	return list
 }
@@ -122,6 +126,9 @@ func personalAsks(m *manifest.Manifest) (list []Ask) {
 func useAsks(m *manifest.Manifest) (list []Ask) {
 	for _, u := range m.Uses {
 		a := Ask{Title: u.Name, Detail: "version " + u.Version, key: u.Name}
+		if s, ok := hostService(u); ok { // powers of the site, not of another module
+			a.Title, a.Detail, a.Warn = s.Description, u.Name+", version "+u.Version, true
+		}
 		if u.Optional {
 			a.Detail += ", works without it too"
 		}

@@ -392,6 +392,37 @@ func TestPlan_ListsEverythingThatIsAsked(t *testing.T) {
 	}
 }
 
+func TestPlan_WarnsOfThePowersOfTheSiteItself(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, simple("crm", "uses: [{name: host.people, version: ^1.0}, {name: host.weather, version: ^1.0, optional: true}]\ntables: [crm_bills]\npersonal_data: [{table: crm_bills, column: user_id, purpose: Bills, keep: Ten years by law.}]"),
+		simple("later", "uses: [{name: host.people, version: ^2.0}]"))
+	p, err := s.Plan(t.Context(), "crm")
+	if err != nil || !p.Ready() {
+		t.Fatalf("%+v, %v", p.Obstacles, err)
+	}
+	if u := p.Uses[0]; u.State != catalogue.NeedMet || u.Provider != "host" || u.Version != "1.0.0" {
+		t.Errorf("use = %+v", u)
+	}
+	if u := p.Uses[1]; u.State != catalogue.NeedMissing {
+		t.Errorf("what this host does not know = %+v", u)
+	}
+	for _, g := range p.Asks {
+		switch g.Kind {
+		case "services":
+			if a := g.Items[0]; !a.Warn || !strings.Contains(a.Title, "customers") || !strings.Contains(a.Detail, "host.people") {
+				t.Errorf("ask = %+v", a)
+			}
+		case "personal_data":
+			if a := g.Items[0]; !strings.Contains(a.Detail, "Ten years by law.") {
+				t.Errorf("ask = %+v", a)
+			}
+		}
+	}
+	if p, err = s.Plan(t.Context(), "later"); err != nil || p.Ready() || !strings.Contains(p.Obstacles[0].Text, "this host does not provide") {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestLedger_ListsWhatARemovalTakesAndForgetTakesIt(t *testing.T) {
 	t.Parallel()
 	var cleaned []string

@@ -177,8 +177,12 @@ func needOf(m *Module) Need {
 }
 
 func (p *planner) use(m *Module, u manifest.Use) {
-	provider, service := p.s.provider(u)
 	use := ServiceUse{Name: u.Name, Range: u.Version, Optional: u.Optional}
+	if u.OfHost() {
+		p.useOfHost(m, u, use)
+		return
+	}
+	provider, service := p.s.provider(u)
 	switch {
 	case provider == nil:
 		use.State, use.Text = NeedMissing, fmt.Sprintf("No module provides %s %s.", u.Name, u.Version)
@@ -190,6 +194,33 @@ func (p *planner) use(m *Module, u manifest.Use) {
 		use.Text = fmt.Sprintf("%s %s is provided by %s, %s.", u.Name, service.Version, provider.Manifest.Name, use.State)
 		if !u.Optional && provider != m {
 			p.visit(provider)
+		}
+	}
+	if m.Manifest.ID == p.plan.ID {
+		p.plan.Uses = append(p.plan.Uses, use)
+	}
+}
+
+// hostService finds the service of the host that a module asks for.
+func hostService(u manifest.Use) (manifest.Service, bool) {
+	offered := manifest.Host().Provides
+	i := slices.IndexFunc(offered, func(s manifest.Service) bool { return s.Name == u.Name && inRange(u.Version, s.Version) })
+	if i < 0 {
+		return manifest.Service{}, false
+	}
+	return offered[i], true
+}
+
+// useOfHost is use for a service that the host itself provides: it is there, or this host is too old for the module.
+func (p *planner) useOfHost(m *Module, u manifest.Use, use ServiceUse) {
+	service, ok := hostService(u)
+	if ok {
+		use.Provider, use.Version, use.State = "host", service.Version, NeedMet
+		use.Text = fmt.Sprintf("%s %s is provided by the site itself.", u.Name, service.Version)
+	} else {
+		use.State, use.Text = NeedMissing, fmt.Sprintf("This host does not provide %s %s.", u.Name, u.Version)
+		if !u.Optional {
+			p.obstacle("Look for another version of the module, or of the host.", "%s uses the service %s %s, which this host does not provide.", m.Manifest.Name, u.Name, u.Version)
 		}
 	}
 	if m.Manifest.ID == p.plan.ID {

@@ -1,11 +1,13 @@
 package help_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"mortise/core/help"
+	"mortise/core/manifest"
 )
 
 func book(t *testing.T, texts map[string]string) *help.Book {
@@ -45,6 +47,33 @@ func TestBook_ShipsAnIndexWhoseLinksBetweenPagesExist(t *testing.T) {
 	}
 	if first := b.Pages()[0].ID; first != "index" {
 		t.Errorf("the first page is %s, want index", first)
+	}
+}
+
+func TestBook_DescribesEveryMethodOfTheHostsServices(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("services.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range manifest.Host().Provides {
+		_, section, ok := strings.Cut(string(text), "\n## "+s.Name+"\n")
+		if !ok {
+			t.Errorf("the page has no section %s", s.Name)
+			continue
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		for name, method := range s.Methods {
+			if !strings.Contains(section, "`"+name+"`") {
+				t.Errorf("%s.%s is not described", s.Name, name)
+			}
+			properties, _ := method.Input["properties"].(map[string]any)
+			for field := range properties {
+				if !strings.Contains(section, "`"+field+"`") {
+					t.Errorf("%s.%s: the field %s is not described", s.Name, name, field)
+				}
+			}
+		}
 	}
 }
 

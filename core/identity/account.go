@@ -119,15 +119,19 @@ func (s *Service) ChangeProfile(ctx context.Context, userID int64, p Profile) er
 		return err
 	}
 	return s.change(ctx, func(tx *gorm.DB) error {
-		done := tx.Exec("UPDATE core_users SET name = ?, name_key = ?, locale = ?, time_zone = ? WHERE id = ?",
-			row.Name, row.NameKey, row.Locale, row.TimeZone, userID)
-		if done.Error != nil {
-			return fmt.Errorf("change user %d: %w", userID, done.Error)
+		was, err := rowOf(tx, userID)
+		if err != nil {
+			return err
 		}
-		if done.RowsAffected == 0 {
-			return errNoUser
+		err = tx.Exec("UPDATE core_users SET name = ?, name_key = ?, locale = ?, time_zone = ? WHERE id = ?",
+			row.Name, row.NameKey, row.Locale, row.TimeZone, userID).Error
+		if err != nil {
+			return fmt.Errorf("change user %d: %w", userID, err)
 		}
-		return nil
+		if was.Name == row.Name {
+			return nil
+		}
+		return s.publish(ctx, tx, "user.changed", userID)
 	}, func() { s.people.forget(userID) })
 }
 
@@ -165,10 +169,16 @@ func (s *Service) setDetails(ctx context.Context, id int64, c UserChange) error 
 				return fmt.Errorf("change user %d: %w", id, err)
 			}
 		}
-		if c.Email == nil || email == old {
-			return nil
+		moved := c.Email != nil && email != old
+		if moved {
+			if err := moveEmail(tx, id, email); err != nil {
+				return err
+			}
 		}
-		return moveEmail(tx, id, email)
+		if moved || c.Name != nil && name != row.Name {
+			return s.publish(ctx, tx, "user.changed", id)
+		}
+		return nil
 	}, func() { s.people.forget(id) })
 	if err != nil || c.Email == nil || email == old {
 		return err

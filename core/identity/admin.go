@@ -66,10 +66,11 @@ func withRoles(db *gorm.DB, rows []userRow) ([]User, error) {
 
 // UserQuery says which people to list.
 type UserQuery struct {
-	Search  string // part of the name or the address
-	Role    string // "": any
-	Blocked *bool  // nil: both
-	Sort    string // name (default), email, created, seen
+	Search  string   // part of the name or the address
+	Role    string   // "": any
+	Only    []string // people who have no other roles than these; nil: everybody
+	Blocked *bool    // nil: both
+	Sort    string   // name (default), email, created, seen
 	Desc    bool
 	Offset  int
 	Limit   int // at most 200; 0: 50
@@ -103,6 +104,9 @@ func (s *Service) List(ctx context.Context, q UserQuery) (UserPage, error) {
 	if q.Role != "" {
 		query = query.Where("id IN (SELECT user_id FROM core_user_roles WHERE role = ?)", q.Role)
 	}
+	if q.Only != nil {
+		query = query.Where("id NOT IN (SELECT user_id FROM core_user_roles WHERE role NOT IN ?)", q.Only)
+	}
 	if q.Blocked != nil {
 		query = query.Where("blocked = ?", *q.Blocked)
 	}
@@ -126,6 +130,15 @@ func (s *Service) List(ctx context.Context, q UserQuery) (UserPage, error) {
 // mayTouch keeps people who manage people from growing above themselves: they may change those alone whose roles hold no more than
 // their own. Everybody may change themselves, as far as the caller lets them.
 func (s *Service) mayTouch(ctx context.Context, by Actor, id int64) error {
+	if by.Only != nil {
+		u, err := s.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := by.reaches(u.Roles); err != nil {
+			return err
+		}
+	}
 	if by.administrator() || by.UserID == id && id != 0 {
 		return nil
 	}
@@ -184,7 +197,19 @@ type NewUser struct {
 
 // CreateUser makes a person. Fields of fault.Invalid: name, email, password, locale, time_zone, roles.
 func (s *Service) CreateUser(ctx context.Context, by Actor, n NewUser) (User, error) {
+	u, err := s.create(ctx, by, n, nil)
+	if err == nil {
+		s.log.InfoContext(ctx, "user created", "user_id", u.ID, "roles", u.Roles, "by", by.UserID)
+	}
+	return u, err
+}
+
+// create makes a person; also (may be nil) runs in the same transaction.
+func (s *Service) create(ctx context.Context, by Actor, n NewUser, also func(tx *gorm.DB, u User) error) (User, error) {
 	if err := s.mayGive(by, n.Roles); err != nil {
+		return User{}, err
+	}
+	if err := by.reaches(n.Roles); err != nil {
 		return User{}, err
 	}
 	wrong := fields{}
@@ -211,7 +236,10 @@ func (s *Service) CreateUser(ctx context.Context, by Actor, n NewUser) (User, er
 		if u, err = userOf(tx, row.ID); err != nil {
 			return err
 		}
-		return s.publish(ctx, tx, "user.registered", row.ID)
+		if err := s.publish(ctx, tx, "user.registered", row.ID); err != nil || also == nil {
+			return err
+		}
+		return also(tx, u)
 	}, func() {
 		if u.Administrator() {
 			s.someone.Store(true)
@@ -220,7 +248,6 @@ func (s *Service) CreateUser(ctx context.Context, by Actor, n NewUser) (User, er
 	if err != nil {
 		return User{}, err
 	}
-	s.log.InfoContext(ctx, "user created", "user_id", u.ID, "roles", u.Roles, "by", by.UserID)
 	return u, nil
 }
 
@@ -297,6 +324,9 @@ func (s *Service) setBlocked(ctx context.Context, by Actor, id int64, blocked bo
 	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
 		u, err := userOf(tx, id)
+		if err == nil {
+			err = by.reaches(u.Roles) // a role may have been given since the look above
+		}
 		if err != nil || u.Blocked == blocked {
 			return err
 		}
@@ -351,6 +381,9 @@ func (s *Service) Delete(ctx context.Context, by Actor, id int64) error {
 	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
 		u, err := userOf(tx, id)
+		if err == nil {
+			err = by.reaches(u.Roles)
+		}
 		if err != nil {
 			return err
 		}

@@ -193,7 +193,7 @@ func (s *Service) mailReset(ctx context.Context, email string) {
 }
 
 func (s *Service) mailLink(ctx context.Context, kind NoticeKind, u User, lives time.Duration) error {
-	token, expires, err := s.linkFor(ctx, PurposeReset, u.ID, lives)
+	token, expires, err := s.linkFor(ctx, PurposeReset, u.ID, lives, nil)
 	if err != nil {
 		return err
 	}
@@ -202,17 +202,19 @@ func (s *Service) mailLink(ctx context.Context, kind NoticeKind, u User, lives t
 	return nil
 }
 
-func (s *Service) linkFor(ctx context.Context, purpose Purpose, user int64, lives time.Duration) (token string, expires time.Time, err error) {
+func (s *Service) linkFor(ctx context.Context, purpose Purpose, user int64, lives time.Duration, also func(tx *gorm.DB, u User) error) (token string, expires time.Time, err error) {
 	err = s.change(ctx, func(tx *gorm.DB) error {
-		row, err := rowOf(tx, user)
+		u, err := userOf(tx, user)
 		if err != nil {
 			return err
 		}
-		if row.Blocked {
-			return fault.New(fault.Conflict, "This person is blocked.")
+		if u.Blocked {
+			return errBlockedPerson
 		}
-		token, expires, err = s.newLink(tx, purpose, &user, lives)
-		return err
+		if token, expires, err = s.newLink(tx, purpose, &user, lives); err != nil || also == nil {
+			return err
+		}
+		return also(tx, u)
 	}, nil)
 	return token, expires, err
 }
@@ -290,7 +292,7 @@ func (s *Service) LoginLink(ctx context.Context, by Actor, userID int64) (token 
 	if err := s.mayTouch(ctx, by, userID); err != nil {
 		return "", time.Time{}, err
 	}
-	token, expires, err = s.linkFor(ctx, PurposeLogin, userID, s.limits.LoginLink)
+	token, expires, err = s.linkFor(ctx, PurposeLogin, userID, s.limits.LoginLink, nil)
 	if err == nil {
 		s.log.WarnContext(ctx, "sign-in link made", "user_id", userID, "by", by.UserID)
 	}
@@ -324,24 +326,4 @@ func (s *Service) SignInByLink(ctx context.Context, token string, c Client) (Sig
 	}
 	s.log.InfoContext(ctx, "signed in by a link", "user_id", v.user, "address", c.address())
 	return s.signedIn(bearer, v)
-}
-
-// Invite mails a link to choose the first password, and returns its token for the administrator to hand over where mail does not work.
-func (s *Service) Invite(ctx context.Context, by Actor, userID int64) (token string, expires time.Time, err error) {
-	if err := s.mayTouch(ctx, by, userID); err != nil {
-		return "", time.Time{}, err
-	}
-	u, err := s.User(ctx, userID)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	token, expires, err = s.linkFor(ctx, PurposeReset, userID, s.limits.InviteLink)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	s.log.InfoContext(ctx, "invited", "user_id", userID, "by", by.UserID)
-	s.later(func(ctx context.Context) {
-		s.notify(ctx, Notice{Kind: NoticeInvite, User: u, To: u.Email, Token: token, ExpiresAt: expires})
-	})
-	return token, expires, nil
 }

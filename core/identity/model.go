@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"mortise/core/fault"
 )
 
 // The roles that always exist.
@@ -141,6 +143,8 @@ type SignedIn struct {
 type Actor struct {
 	UserID int64
 	Roles  []string
+	// Only, when it is not nil, keeps the actor from everybody who has another role than these, whatever Roles allow.
+	Only []string
 }
 
 // System is the actor of the command line and of the host itself.
@@ -148,6 +152,23 @@ var System = Actor{Roles: []string{RoleAdministrator}}
 
 // ActorOf is the actor of a signed-in person.
 func ActorOf(p Principal) Actor { return Actor{UserID: p.User.ID, Roles: p.User.Roles} }
+
+// OverCustomers is the actor of a module that looks after customers on behalf of a person, or by itself (0): it reaches nobody who is
+// more than a customer.
+func OverCustomers(userID int64) Actor {
+	return Actor{UserID: userID, Roles: []string{RoleAdministrator}, Only: []string{RoleCustomer}}
+}
+
+// Reaches fails with fault.Denied for somebody whom the actor must leave alone, because of what they are.
+func (a Actor) Reaches(u User) error { return a.reaches(u.Roles) }
+
+// reaches fails with fault.Denied for somebody whom the actor must leave alone.
+func (a Actor) reaches(roles []string) error {
+	if a.Only != nil && len(extra(roles, a.Only)) > 0 {
+		return fault.New(fault.Denied, "This person is more than a customer and is out of reach here.")
+	}
+	return nil
+}
 
 func (a Actor) administrator() bool { return slices.Contains(a.Roles, RoleAdministrator) }
 

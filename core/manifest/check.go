@@ -244,4 +244,5 @@ func (c *checker) services() {
 	for _, u := range c.m.Uses {
 		c.rangeOf("uses "+u.Name, u.Version)
 	}
+	c.hostServices()
 }

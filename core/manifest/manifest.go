@@ -158,6 +158,7 @@ type PersonalData struct {
 	Table   string `json:"table"`
 	Column  string `json:"column"` // the column with the user's id
 	Purpose string `json:"purpose"`
+	Keep    string `json:"keep,omitempty"` // why it must stay when a person asks for erasure; "" when it is erased
 }
 
 // OwnsPath tells whether path lies under the module's own prefixes, /<id> and /admin/<id>.

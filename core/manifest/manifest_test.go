@@ -27,6 +27,8 @@ settings:
   - {key: base_url, type: url, label: Address, default: "https://api.example.com/"}
 egress: ["setting:base_url", api.example.com]
 tables: [guestbook_entries]
+uses: [{name: host.privacy, version: ^1.0}]
+personal_data: [{table: guestbook_entries, column: user_id, purpose: Who wrote a line, keep: The law wants it for ten years.}]
 jobs:
   - {id: tidy, title: Tidy up, schedule: "@every 10m", deadline: 30s}
 `
@@ -64,6 +66,9 @@ func TestParse_NamesEveryMistake(t *testing.T) {
 		{"unknown key in a page", "body_limit: 64KiB", "body_limits: 64KiB", "body_limits"},
 		{"anchor", "name: Guestbook", "name: &a Guestbook", "aliases and anchors are not allowed"},
 		{"egress without its setting", "setting:base_url", "setting:nowhere", "no setting"},
+		{"a service in the host's name", "tables:", "provides: [{name: host.people, version: 1.0.0, description: Mine., methods: {list: {description: All.}}}]\ntables:", "belong to the host"},
+		{"everybody's data for all staff", "  - {id: guestbook.write,", "  - {id: guestbook.privacy, title: See all}\n  - {id: guestbook.write,", "expected restricted: true"},
+		{"everybody's data for customers", "  - {id: guestbook.write,", "  - {id: guestbook.privacy, title: See all, restricted: true, default: [customer]}\n  - {id: guestbook.write,", "not \"customer\""},
 		{"default outside its range", "default: 20", "default: 200", "at most 100"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -78,6 +83,23 @@ func TestParse_NamesEveryMistake(t *testing.T) {
 				t.Errorf("err = %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestHost_ProvidesContractsThatModulesCanUse(t *testing.T) {
+	t.Parallel()
+	for _, s := range manifest.Host().Provides {
+		if !strings.HasPrefix(s.Name, manifest.HostPrefix) || s.Version == "" || s.Description == "" || len(s.Methods) == 0 {
+			t.Errorf("%+v is not whole", s)
+		}
+		for name, m := range s.Methods {
+			if m.Description == "" || m.Input == nil || m.Output == nil {
+				t.Errorf("%s.%s has no description or leaves its messages open", s.Name, name)
+			}
+		}
+	}
+	if n := len(manifest.Host().Provides); n != 3 {
+		t.Errorf("%d services", n)
 	}
 }
 

@@ -276,6 +276,23 @@ func (m *Manager) SaveSettings(ctx context.Context, id string, form map[string]a
 	return changed, nil
 }
 
+// SaveOwnSettings is SaveSettings for values that the module itself changes, in the middle of one of its requests: where it needs a restart,
+// restart is true and nothing was restarted yet.
+func (m *Manager) SaveOwnSettings(ctx context.Context, id string, values map[string]any, by string) (changed []string, restart bool, err error) {
+	changed, err = m.o.Catalogue.SaveSettings(ctx, id, values, by)
+	if err != nil || len(changed) == 0 {
+		return changed, false, err
+	}
+	if err := m.Publish(ctx); err != nil {
+		return changed, false, err
+	}
+	applied, err := m.life.Offer(ctx, id)
+	if err != nil {
+		return changed, false, fmt.Errorf("hand the new settings to %s: %w", id, err)
+	}
+	return changed, !applied, nil
+}
+
 // TestSettings has the module try a form that is not saved. Problems name the setting that is wrong.
 func (m *Manager) TestSettings(ctx context.Context, id string, form map[string]any) ([]sdk.Problem, error) {
 	settings, err := m.o.Catalogue.ParseSettings(ctx, id, form)

@@ -27,7 +27,7 @@ type Host interface {
 	// name is one that the manifest publishes, subject has at most 200 bytes; payload is encoded as JSON, at most 64 KiB. Errors:
 	// fault.Denied for another name, fault.Invalid, fault.TooLarge.
 	Publish(ctx context.Context, name, subject string, payload any) error
-	// Call calls a service of another module, on behalf of the user of ctx if there is one. input is encoded as JSON and the
+	// Call calls a service of another module or of the host itself, on behalf of the user of ctx if there is one. input is encoded as JSON and the
 	// answer decoded into output, which may be nil.
 	//
 	// Errors are faults: Unavailable when the provider is not running, Denied when the manifest does not ask for the service,

@@ -29,7 +29,8 @@ func (s *Services) Call(ctx context.Context, module, claim, service, method stri
 	if err != nil {
 		return nil, err
 	}
-	from := Claim{ExpiresAt: s.o.Claims.now().Add(PageTTL)}
+	// Without a claim the module acts on its own, or at a page of somebody who is not signed in: then it says of which request.
+	from := Claim{ExpiresAt: s.o.Claims.now().Add(PageTTL), RequestID: s.o.RequestID(ctx)}
 	if claim != "" {
 		if from, err = s.o.Claims.Verify(claim, module); err != nil {
 			return nil, err
@@ -37,6 +38,13 @@ func (s *Services) Call(ctx context.Context, module, claim, service, method stri
 	}
 	if from.Depth >= MaxDepth {
 		return nil, fault.New(fault.Conflict, "modules call each other too deep: %d calls led to %s.%s", from.Depth, service, method)
+	}
+	if use.OfHost() {
+		caller, err := s.manifest(module)
+		if err != nil {
+			return nil, err
+		}
+		return s.callHost(ctx, caller, from, contract, HostCall{Service: service, Method: method, Input: in})
 	}
 	call := sdk.Call{Service: service, Method: method, Input: in, Caller: module}
 	if from.UserID != 0 {
@@ -69,16 +77,21 @@ func (s *Services) ask(ctx context.Context, provider *manifest.Manifest, contrac
 	began := time.Now()
 	out, err := s.o.CallModule(ctx, provider.ID, call, s.o.Claims.Mint(claim), claim.RequestID)
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) && fault.KindOf(err) == fault.Internal {
-			return nil, fault.Wrap(fault.Timeout, err, "%s gave no answer within %s", provider.Name, time.Since(began).Round(time.Second))
-		}
-		return nil, err
+		return nil, late(err, provider.Name, began)
 	}
 	if err := s.fits(provider, call.Service, call.Method, output, contract.Output, out); err != nil {
 		s.o.Log.ErrorContext(ctx, "a service answered outside its contract", "module", provider.ID, "service", call.Service, "method", call.Method, "error", err)
 		return nil, fault.Wrap(fault.Internal, err, "%s answered something that its contract does not allow", provider.Name)
 	}
 	return out, nil
+}
+
+// late makes a fault of an error that only says that the time was over.
+func late(err error, provider string, began time.Time) error {
+	if errors.Is(err, context.DeadlineExceeded) && fault.KindOf(err) == fault.Internal {
+		return fault.Wrap(fault.Timeout, err, "%s gave no answer within %s", provider, time.Since(began).Round(time.Second))
+	}
+	return err
 }
 
 func unavailable(provider *manifest.Manifest, service string) error {
@@ -103,7 +116,11 @@ func (s *Services) provider(use manifest.Use, method string) (*manifest.Manifest
 	if err != nil {
 		return nil, manifest.Method{}, fault.Wrap(fault.Internal, err, "the range of %s cannot be read", use.Name)
 	}
-	for _, m := range s.o.Enabled() {
+	providers := []*manifest.Manifest{manifest.Host()}
+	if !use.OfHost() {
+		providers = s.o.Enabled()
+	}
+	for _, m := range providers {
 		for _, offered := range m.Provides {
 			if offered.Name != use.Name {
 				continue

@@ -41,10 +41,14 @@ type Options struct {
 	Running func(module string) bool
 	// CallModule hands a call to a running module.
 	CallModule func(ctx context.Context, module string, call sdk.Call, claim, requestID string) ([]byte, error)
+	// CallHost answers calls of the host's own services; nil: there are none.
+	CallHost HostProvider
 	// PublishFact puts a module's fact into the outbox, in a transaction of its own.
 	PublishFact func(ctx context.Context, source, name, subject string, payload []byte) error
 	// QueueMail takes one mail; toName may be "".
 	QueueMail func(ctx context.Context, to, toName, subject, text string) error
+	// RequestID is the visitor's request of which a call without a claim comes, as the module says; nil: it never says.
+	RequestID func(ctx context.Context) string
 	// HoldsWriter tells whether a module is in a write transaction at this moment; nil: never.
 	HoldsWriter func(module string) bool
 	Secrets     Secrets
@@ -81,6 +85,9 @@ func New(o Options) *Services {
 	}
 	if o.HoldsWriter == nil {
 		o.HoldsWriter = func(string) bool { return false }
+	}
+	if o.RequestID == nil {
+		o.RequestID = func(context.Context) string { return "" }
 	}
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 30 * time.Second

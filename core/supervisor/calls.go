@@ -62,24 +62,30 @@ func (s *Supervisor) TestSettings(ctx context.Context, module string, settings m
 // Configure reads the module's settings from the catalogue again and hands them over; a module that cannot take them while it
 // runs is restarted. The error may be the module's own, an Invalid fault with fields.
 func (s *Supervisor) Configure(ctx context.Context, module string) error {
+	applied, err := s.Offer(ctx, module)
+	if err != nil || applied {
+		return err
+	}
+	_, err = s.Restart(ctx, module, "settings")
+	return err
+}
+
+// Offer is Configure without the restart: applied is false when the module needs one. Nothing needs to be applied to a module that does
+// not run.
+func (s *Supervisor) Offer(ctx context.Context, module string) (applied bool, err error) {
 	settings, err := s.o.Catalogue.Settings(ctx, module)
 	if err != nil {
-		return err
+		return false, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.o.OperationTime)
 	defer cancel()
-	applied := false
 	err = s.use(module, func(p *wire.Process) (err error) {
 		applied, err = p.Configure(bounded, settings)
 		return err
 	})
 	var down *NotRunningError
 	if errors.As(err, &down) {
-		return nil // the next start hands over what is saved
+		return true, nil // the next start hands over what is saved
 	}
-	if err != nil || applied {
-		return err
-	}
-	_, err = s.Restart(ctx, module, "settings")
-	return err
+	return applied, err
 }

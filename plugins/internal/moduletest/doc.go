@@ -5,4 +5,10 @@
 //	site := moduletest.Start(t, New(), manifest, moduletest.Options{Settings: sdk.Settings{…}})
 //	answer := site.Get(ann, "/linking")
 //	answer.Status, answer.View.Template, answer.Decode(&data)
+//
+// With Options.People the host's own services (host.people, host.settings, host.privacy) are the real ones:
+//
+//	carla := site.Person("Carla", "carla@example.com", "crm.use")
+//	site.Post(carla, "/crm/leave", nil)   // the module calls host.privacy
+//	site.DeliverFacts()                   // and gets user.erase_requested
 package moduletest

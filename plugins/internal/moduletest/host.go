@@ -24,6 +24,7 @@ type Host struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	store    driver.Connector
+	services *hostServices // nil without people
 	log      logText
 
 	mu       sync.Mutex
@@ -72,8 +73,13 @@ func (h *Host) Site() sdk.Site { return sdk.Site{Name: "Test site", PublicURL: h
 // Secrets are kept in memory.
 func (h *Host) Secrets() sdk.Secrets { return secrets{h} }
 
-// Users knows everybody by number.
-func (h *Host) Users() sdk.Users { return users{} }
+// Users knows everybody by number; with Options.People it knows those who are there.
+func (h *Host) Users() sdk.Users {
+	if h.services != nil {
+		return realUsers{h.services}
+	}
+	return users{}
+}
 
 // Store is the tunnel.
 func (h *Host) Store() driver.Connector { return h.store }
@@ -97,8 +103,11 @@ func (h *Host) published(name, subject string, payload []byte) error {
 	return nil
 }
 
-// Call asks Options.Call, for services that the manifest uses.
+// Call asks Options.Call, for services that the manifest uses; with Options.People the host's own services are the real ones.
 func (h *Host) Call(ctx context.Context, service, method string, input, output any) error {
+	if h.services != nil && strings.HasPrefix(service, manifest.HostPrefix) {
+		return h.callHost(ctx, service, method, input, output)
+	}
 	if !slices.ContainsFunc(h.manifest.Uses, func(u manifest.Use) bool { return u.Name == service }) || h.options.Call == nil {
 		return fault.New(fault.Denied, "the manifest does not use %s", service)
 	}
@@ -112,6 +121,18 @@ func (h *Host) Call(ctx context.Context, service, method string, input, output a
 	}
 	out, err := json.Marshal(answer)
 	if err != nil {
+		return err
+	}
+	return json.Unmarshal(out, output)
+}
+
+func (h *Host) callHost(ctx context.Context, service, method string, input, output any) error {
+	in, err := json.Marshal(input)
+	if err != nil {
+		return err
+	}
+	out, err := h.services.call(ctx, service, method, in)
+	if err != nil || output == nil {
 		return err
 	}
 	return json.Unmarshal(out, output)
@@ -213,6 +234,16 @@ func (s secrets) Delete(_ context.Context, name, key string) error {
 	defer s.h.mu.Unlock()
 	delete(s.h.secrets, name+"/"+key)
 	return nil
+}
+
+type realUsers struct{ h *hostServices }
+
+// Get finds a person.
+func (u realUsers) Get(ctx context.Context, id int64) (sdk.User, error) { return u.h.User(ctx, id) }
+
+// List finds those who exist.
+func (u realUsers) List(ctx context.Context, ids ...int64) ([]sdk.User, error) {
+	return u.h.Users(ctx, ids)
 }
 
 type users struct{}

@@ -14,6 +14,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"mortise/core/identity"
 	"mortise/core/manifest"
 	"mortise/core/router"
 	"mortise/core/sdk"
@@ -25,7 +26,9 @@ import (
 type Options struct {
 	Settings  sdk.Settings // over the manifest's defaults
 	PublicURL string       // "" means "https://site.example"
-	// Call answers calls of services of other modules. ctx holds the sdk.Request whose user is meant. nil refuses all.
+	// People gives the site people: host.people, host.settings and host.privacy are the real ones, over the test's store.
+	People bool
+	// Call answers calls of services of other modules, and without People of host services as well. ctx holds the sdk.Request whose user is meant. nil refuses all.
 	Call func(ctx context.Context, service, method string, input []byte) (any, error)
 }
 
@@ -34,7 +37,9 @@ type Site struct {
 	URL      string // of a server that serves the module's pages
 	Manifest *manifest.Manifest
 	Host     *Host
+	People   *identity.Service // with Options.People
 
+	services *hostServices
 	t        testing.TB
 	module   sdk.Module
 	snapshot *router.Snapshot
@@ -53,7 +58,12 @@ func Start(t testing.TB, module sdk.Module, manifestYAML []byte, o Options) *Sit
 		t.Fatal(err)
 	}
 	host := newHost(m, o)
-	socket := openStore(t, m, host)
+	st, socket := openStore(t, m, host)
+	s := &Site{Manifest: m, Host: host, t: t, module: module}
+	if o.People {
+		host.services = openHostServices(t, st, module, host)
+		s.services, s.People = host.services, host.services.people
+	}
 	if migrator, ok := module.(sdk.Migrator); ok {
 		if _, err := tunnel.Migrate(t.Context(), tunnel.Options{Socket: socket, Bearer: migrateBearer}, nil, migrator.Migrations()); err != nil {
 			t.Fatal(err)
@@ -63,7 +73,6 @@ func Start(t testing.TB, module sdk.Module, manifestYAML []byte, o Options) *Sit
 	if err := module.Start(t.Context(), host); err != nil {
 		t.Fatal(err)
 	}
-	s := &Site{Manifest: m, Host: host, t: t, module: module}
 	if s.snapshot, err = router.Build([]router.Entry{{Manifest: m}}); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +92,7 @@ func Start(t testing.TB, module sdk.Module, manifestYAML []byte, o Options) *Sit
 }
 
 // openStore opens a store with the module's tunnel and gives its socket.
-func openStore(t testing.TB, m *manifest.Manifest, host *Host) string {
+func openStore(t testing.TB, m *manifest.Manifest, host *Host) (*store.Store, string) {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "site.db")})
 	if err != nil {
@@ -110,7 +119,7 @@ func openStore(t testing.TB, m *manifest.Manifest, host *Host) string {
 		serving.Wait()
 		_ = os.RemoveAll(dir)
 	})
-	return socket
+	return st, socket
 }
 
 // personHeader carries the identity from the test to serve; the real host has a sealed one of its own.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,9 +28,17 @@ type call struct {
 	client  OAuthClient // Basic, when its ID is set
 	user    [2]string   // Basic account name and password, for the historical token list only
 	form    url.Values  // form body; nil for none
+	file    *upload     // makes the form a multipart one
 	json    any         // JSON body; nil for none
 	timeout time.Duration
 	plain   bool // the answer need not be JSON (a deletion)
+}
+
+// upload is a file in a multipart form.
+type upload struct {
+	field   string
+	name    string
+	content []byte
 }
 
 // secrets are the words that must not come back in an error.
@@ -84,6 +93,12 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	var body io.Reader
 	contentType := ""
 	switch {
+	case r.file != nil:
+		raw, kind, err := encodeUpload(r)
+		if err != nil {
+			return nil, err
+		}
+		body, contentType = bytes.NewReader(raw), kind
 	case r.form != nil:
 		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
 	case r.json != nil:
@@ -114,6 +129,29 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
+func encodeUpload(r call) (body []byte, contentType string, err error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for key, values := range r.form {
+		for _, value := range values {
+			if err := w.WriteField(key, value); err != nil {
+				return nil, "", fmt.Errorf("encode request: %w", err)
+			}
+		}
+	}
+	part, err := w.CreateFormFile(r.file.field, r.file.name)
+	if err == nil {
+		_, err = part.Write(r.file.content)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("encode request: %w", err)
+	}
+	return b.Bytes(), w.FormDataContentType(), nil
+}
+
 // isConnectionFailure tells that no answer began: refused, reset, or closed before a header arrived.
 func isConnectionFailure(err error) bool {
 	return isDialError(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -140,6 +178,7 @@ func (c *Client) judge(r call, res *http.Response, body []byte, elapsed time.Dur
 	e.RetryAfter = retryAfter(res.Header)
 	e.MFAToken = a.mfaToken
 	e.Description = clean(a.text, append(r.secrets(), a.mfaToken))
+	e.explainRefusal(r)
 	if kind == NotParticle {
 		e.Cause = fmt.Errorf("%s answered %s %s", c.base.Host, res.Status, mediaType(res.Header))
 	}

@@ -29,6 +29,12 @@ type Device struct {
 	System     string // Device OS version
 	Firmware   int    // product firmware version; 0 when unknown
 	Groups     []string
+
+	// Of a product's device.
+	Development     bool // gets no released firmware
+	Quarantined     bool // waits for approval
+	Denied          bool // was refused
+	DesiredFirmware int  // version that it is locked to; 0 when it is not
 }
 
 // Platform is the name of the device's kind, or "Platform 99" for an unknown one.
@@ -64,6 +70,11 @@ type deviceRow struct {
 	System     text    `json:"system_firmware_version"`
 	Firmware   number  `json:"firmware_version"`
 	Groups     texts   `json:"groups"`
+
+	Development     flag   `json:"development"`
+	Quarantined     flag   `json:"quarantined"`
+	Denied          flag   `json:"denied"`
+	DesiredFirmware number `json:"desired_firmware_version"`
 }
 
 func (r deviceRow) device() Device {
@@ -72,6 +83,7 @@ func (r deviceRow) device() Device {
 		Handshake: r.Handshake.Time, ProductID: string(r.ProductID), PlatformID: int(r.PlatformID.value), Cellular: r.Cellular.value,
 		Notes: string(r.Notes), Status: string(r.Status), Functions: r.Functions, Variables: r.Variables, Serial: string(r.Serial),
 		IPAddress: string(r.IPAddress), System: string(r.System), Firmware: int(r.Firmware.value), Groups: r.Groups,
+		Development: r.Development.value, Quarantined: r.Quarantined.value, Denied: r.Denied.value, DesiredFirmware: int(r.DesiredFirmware.value),
 	}
 	if !r.Online.present {
 		d.Online = r.Connected.value
@@ -165,7 +177,7 @@ func ofDevice(err error) error {
 		return err
 	}
 	if e.Kind == Denied && e.Description == "Permission Denied" || e.Kind == NotFound && e.Op == "get device" {
-		e.Kind = UnknownDevice
+		e.Kind, e.Scope = UnknownDevice, ""
 		e.Message, e.Hint = explanation(UnknownDevice)
 	}
 	return e

@@ -221,8 +221,8 @@ func TestProduct_HasFleetTeamClientsAndCustomers(t *testing.T) {
 		_, err := client.CreateCustomer(ctx, server, product, fmt.Sprintf("Ann+%d@Example.com", i), "")
 		must(t, err)
 	}
-	list, pages, err := client.Customers(ctx, token, product, particle.Page{Number: 2})
-	if err != nil || pages != 2 || len(list) != 5 || list[4].Username != "ann+29@example.com" {
+	list, pages, err := client.Customers(ctx, token, product, particle.Page{Number: 3})
+	if err != nil || pages != 3 || len(list) != 12 || list[11].Username != "ann+29@example.com" {
 		t.Errorf("got %d customers of %d pages, %v", len(list), pages, err)
 	}
 	customer, err := client.CustomerToken(ctx, server, "ANN+3@example.com")
@@ -240,10 +240,10 @@ func TestProduct_HasFleetTeamClientsAndCustomers(t *testing.T) {
 	if n, err := fleet.Call(ctx, owner.AccessToken, particletest.DemoLamp, "led", "on"); n != 1 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
-	if devices, pages, err := client.ProductDevices(ctx, token, product, particle.Page{}); err != nil || len(devices) != 1 || pages != 1 {
+	if devices, pages, err := client.ProductDevices(ctx, token, product, particle.Page{}); err != nil || len(devices) != 25 || pages != 3 {
 		t.Errorf("got %d devices, %v", len(devices), err)
 	}
-	if team, err := client.Team(ctx, token, product); err != nil || len(team) != 1 || team[0].Role != "Owner" {
+	if team, err := client.Team(ctx, token, product); err != nil || len(team) != 4 || team[0].Role != "Owner" || team[0].Programmer || !team[2].Programmer || len(team[2].Scopes) == 0 {
 		t.Errorf("got %+v, %v", team, err)
 	}
 	made, err := fleet.CreateClient(ctx, token, particle.ClientInfo{Name: "Garden CMS", Type: "web", RedirectURI: "https://x.example/cb"})

@@ -36,6 +36,7 @@ const (
 	SSORequired    Kind = "sso_required"     // the account signs in through its company
 	DeadToken      Kind = "dead_token"       // the access token is missing, unknown, revoked or expired: link again
 	BadScope       Kind = "bad_scope"        // scope unknown, or the customer named in it does not exist
+	MissingScope   Kind = "missing_scope"    // the token lacks a scope, which Error.Scope names
 )
 
 // Kinds of devices and of other things.
@@ -46,6 +47,7 @@ const (
 	OwnedByOther  Kind = "owned_by_other" // claim: the device belongs to someone else
 	NotFound      Kind = "not_found"      // no such function, variable, product, client, route
 	Denied        Kind = "denied"         // the token may not do this
+	Duplicate     Kind = "duplicate"      // what was to be made exists: a customer, a member of the team
 	Invalid       Kind = "invalid"        // the cloud did not accept what was sent
 )
 
@@ -55,7 +57,8 @@ type Error struct {
 	Message string // one sentence for a person: what happened; no secrets
 	Hint    string // one sentence: what to do about it
 
-	Field       string        // from CheckClient: the setting to correct: "base_url", "client_id", "client_secret", "redirect_uri"; else ""
+	Field       string        // from the checks: the setting to correct: "base_url", "client_id", "client_secret", "redirect_uri", "token", "product"; else ""
+	Scope       string        // the scope that an API user needs: it is what lacks (MissingScope) or may be (Denied); else ""
 	Op          string        // what was tried, such as "call function"
 	Status      int           // HTTP status of the answer; 0 when there was none
 	Code        string        // the answer's "error" when it is a machine word such as "invalid_grant"; else ""
@@ -117,11 +120,11 @@ func faultKind(k Kind) fault.Kind {
 	switch k {
 	case BadClient, BadClientType, BadRedirectURI, BadCode, ExpiredCode, BadRefresh, BadScope, Invalid:
 		return fault.Invalid
-	case Refused, BadCredentials, MFARequired, SSORequired, DeadToken, Denied:
+	case Refused, BadCredentials, MFARequired, SSORequired, DeadToken, Denied, MissingScope:
 		return fault.Denied
 	case UnknownDevice, NotFound:
 		return fault.NotFound
-	case OwnedByOther:
+	case OwnedByOther, Duplicate:
 		return fault.Conflict
 	case RateLimited:
 		return fault.TooMany
@@ -164,5 +167,7 @@ var explanations = map[Kind][2]string{
 	OwnedByOther:   {"The device belongs to someone else.", "Ask its owner to release it, or request a transfer."},
 	NotFound:       {"The Particle cloud does not know what was asked for.", "Check the name; upper and lower case count."},
 	Denied:         {"The linked account may not do this.", "Use an account or a client with the right to it."},
+	MissingScope:   {"The access token lacks a right.", "Give the API user the scope, which makes a new token, or use another token."},
+	Duplicate:      {"Particle has this already.", "Use the one that exists, or choose another name."},
 	Invalid:        {"The Particle cloud did not accept the request.", "Check what was entered."},
 }

@@ -29,7 +29,7 @@ func TestClient_UnderstandsEveryShapeOfErrorBody(t *testing.T) {
 		{400, asJSON, `{"error":"invalid_request","error_description":"redirect_uri does not match"}`, particle.BadRedirectURI, "redirect_uri"},
 		{400, asJSON, `{"error":"invalid_request","error_description":"The access token was not found"}`, particle.DeadToken, "not found"},
 		{401, asJSON, `{"error":"invalid_token","error_description":"The access token provided has expired."}`, particle.DeadToken, "expired"},
-		{400, asJSON, `{"error":"invalid_scope","error_description":"Invalid scope"}`, particle.BadScope, "scope"},
+		{400, asJSON, `{"error":"invalid_scope","error_description":"Invalid scope"}`, particle.MissingScope, "scope"},
 		{400, asJSON, `{"error":"unauthorized","error_description":"API users are not allowed to call this endpoint"}`, particle.Denied, "API users"},
 		{403, asJSON, `{"error":"mfa_required","error_description":"Multi-factor authentication required","mfa_token":"b9c2"}`, particle.MFARequired, "Multi-factor"},
 		{403, asJSON, `{"error":"sso_user","error_description":"SSO"}`, particle.SSORequired, "SSO"},

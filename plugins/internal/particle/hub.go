@@ -22,7 +22,7 @@ const (
 // HubOptions configure a Hub.
 type HubOptions struct {
 	// Connect opens the upstream of an account. It is called for each attempt, so it should ask for the account's token each
-	// time. Its ctx lives as long as the stream may. An *Error of kind DeadToken, Denied or BadRefresh, or another fault that is
+	// time. Its ctx lives as long as the stream may. An *Error of kind DeadToken, Denied, MissingScope or BadRefresh, or another fault that is
 	// Denied or NotFound (there is no link), ends the attempts; any other error is followed by the next one.
 	Connect func(ctx context.Context, account string) (*Stream, error)
 

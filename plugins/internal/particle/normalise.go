@@ -154,6 +154,10 @@ func classify(status int, a answerError, elapsed, known time.Duration) Kind {
 	if strings.Contains(text, "access token") && status != http.StatusForbidden && status < 500 {
 		return DeadToken
 	}
+	if status >= 400 && status < 500 && (strings.Contains(text, "already exists") || strings.Contains(text, "already in use") ||
+		strings.Contains(text, "already a member") || strings.Contains(text, "already been invited")) {
+		return Duplicate
+	}
 	if k := classifyDevice(status, text+" "+strings.ToLower(a.info), elapsed, known); k != "" {
 		return k
 	}

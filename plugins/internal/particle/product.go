@@ -17,6 +17,8 @@ type Product struct {
 	PlatformID     int
 	Organization   string // its name or slug, as the cloud says
 	OrganizationID string
+	Owner          string   // user name of who made it
+	Groups         []string // names of the groups of its devices
 }
 
 type productRow struct {
@@ -28,10 +30,13 @@ type productRow struct {
 	Org            text   `json:"org"`
 	Organization   text   `json:"organization"`
 	OrganizationID text   `json:"organization_id"`
+	User           text   `json:"user"`
+	Groups         texts  `json:"groups"`
 }
 
 func (r productRow) product() Product {
-	p := Product{string(r.ID), string(r.Slug), string(r.Name), string(r.Description), int(r.PlatformID.value), string(r.Org), string(r.OrganizationID)}
+	p := Product{string(r.ID), string(r.Slug), string(r.Name), string(r.Description), int(r.PlatformID.value), string(r.Org), string(r.OrganizationID),
+		string(r.User), r.Groups}
 	if p.Organization == "" {
 		p.Organization = string(r.Organization)
 	}
@@ -42,8 +47,18 @@ func (r productRow) product() Product {
 //
 // Source: GET /v1/products.
 func (c *Client) Products(ctx context.Context, token string) ([]Product, error) {
-	const op = "list products"
-	body, err := c.do(ctx, call{op: op, method: http.MethodGet, url: c.path("v1", "products"), token: token, timeout: c.timeouts.Call})
+	return c.products(ctx, "list products", c.path("v1", "products"), token)
+}
+
+// UserProducts lists the products that belong to the token's owner alone, without an organization.
+//
+// Source: GET /v1/user/products.
+func (c *Client) UserProducts(ctx context.Context, token string) ([]Product, error) {
+	return c.products(ctx, "list products", c.path("v1", "user", "products"), token)
+}
+
+func (c *Client) products(ctx context.Context, op, target, token string) ([]Product, error) {
+	body, err := c.do(ctx, call{op: op, method: http.MethodGet, url: target, token: token, timeout: c.timeouts.Call})
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +98,10 @@ type Page struct {
 	Size   int // default 25
 }
 
-// query sends the size under both of its names: documentation and SDK differ.
-func (p Page) query() string {
+func (p Page) query() string { return "?" + p.values().Encode() }
+
+// values sends the size under both of its names: documentation and SDK differ.
+func (p Page) values() url.Values {
 	if p.Number < 1 {
 		p.Number = 1
 	}
@@ -92,7 +109,7 @@ func (p Page) query() string {
 		p.Size = 25
 	}
 	size := strconv.Itoa(p.Size)
-	return "?" + url.Values{"page": {strconv.Itoa(p.Number)}, "perPage": {size}, "per_page": {size}}.Encode()
+	return url.Values{"page": {strconv.Itoa(p.Number)}, "perPage": {size}, "per_page": {size}}
 }
 
 func totalPages(body []byte) int {
@@ -107,57 +124,10 @@ func totalPages(body []byte) int {
 	return int(min(answer.Meta.Total.value, 1<<20))
 }
 
-// ProductDevices lists one page of a product's fleet and says how many pages there are.
+// ProductDevices lists one page of a product's fleet and says how many pages there are. FindProductDevices can do more.
 //
 // Source: GET /v1/products/{product}/devices.
 func (c *Client) ProductDevices(ctx context.Context, token, product string, page Page) (list []Device, pages int, err error) {
-	const op = "list product devices"
-	if err := notEmpty(op, product); err != nil {
-		return nil, 0, err
-	}
-	body, err := c.do(ctx, call{op: op, method: http.MethodGet, url: c.path("v1", "products", product, "devices") + page.query(), token: token, timeout: c.timeouts.Call})
-	if err != nil {
-		return nil, 0, err
-	}
-	rows, err := decodeList[deviceRow](op, body, "devices")
-	if err != nil {
-		return nil, 0, err
-	}
-	return devices(rows), totalPages(body), nil
-}
-
-// TeamMember is a person or a program with rights on a product.
-type TeamMember struct {
-	Username   string
-	Role       string
-	Programmer bool // an API user: a program with a token, not a person
-}
-
-// Team lists a product's team.
-//
-// Source: GET /v1/products/{product}/team.
-func (c *Client) Team(ctx context.Context, token, product string) ([]TeamMember, error) {
-	const op = "list team"
-	if err := notEmpty(op, product); err != nil {
-		return nil, err
-	}
-	body, err := c.do(ctx, call{op: op, method: http.MethodGet, url: c.path("v1", "products", product, "team"), token: token, timeout: c.timeouts.Call})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := decodeList[struct {
-		Username text `json:"username"`
-		Role     struct {
-			Name text `json:"name"`
-		} `json:"role"`
-		Programmatic flag `json:"is_programmatic"`
-	}](op, body, "team")
-	if err != nil {
-		return nil, err
-	}
-	list := make([]TeamMember, len(rows))
-	for i, r := range rows {
-		list[i] = TeamMember{string(r.Username), string(r.Role.Name), r.Programmatic.value}
-	}
-	return list, nil
+	found, err := c.FindProductDevices(ctx, token, product, DeviceQuery{Page: page})
+	return found.Devices, found.Pages, err
 }

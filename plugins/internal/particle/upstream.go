@@ -95,7 +95,7 @@ func (u *upstream) run(ctx context.Context, turn int) {
 // isFinal tells an error after which only a new token helps. Connect may also fail with a fault of whoever keeps the tokens.
 func isFinal(err error) bool {
 	switch KindOf(err) {
-	case DeadToken, Denied, BadRefresh:
+	case DeadToken, Denied, MissingScope, BadRefresh:
 		return true
 	case "":
 		return fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound)

@@ -32,6 +32,8 @@ func main() {
 		wire.Serve(&neighbour{base: b}, text)
 	case "dying":
 		wire.Serve(&dying{base: b}, text)
+	case "steward":
+		wire.Serve(&steward{base: b}, text)
 	case "migrant":
 		wire.Serve(&migrant{base: b}, text)
 	default:
@@ -62,6 +64,8 @@ func (b *base) Migrations() []sdk.Migration {
 	switch b.id {
 	case "hostile":
 		return steps(`CREATE TABLE hostile_rows (id INTEGER PRIMARY KEY, text TEXT)`)
+	case "steward":
+		return steps(`CREATE TABLE steward_heard (id INTEGER PRIMARY KEY, key TEXT UNIQUE, name TEXT, user_id INTEGER, access_token TEXT)`)
 	case "neighbour":
 		return steps(`CREATE TABLE neighbour_rows (id INTEGER PRIMARY KEY, batch INTEGER, text TEXT)`,
 			`CREATE TABLE neighbour_heard (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, name TEXT, subject TEXT, payload TEXT)`)

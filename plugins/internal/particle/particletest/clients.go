@@ -17,6 +17,9 @@ func (c *client) object() object {
 	if c.Scope != "" {
 		o["scope"] = c.Scope
 	}
+	if c.Product != "" {
+		o["product_id"] = c.Product
+	}
 	return o
 }
 
@@ -101,6 +104,7 @@ func (s *Server) createClient(w http.ResponseWriter, r *http.Request) {
 	c.ID, c.Secret = dashed(c.Name)+"-"+s.random.digits(4), s.random.hex(40)
 	s.addClient(c)
 	o := s.clients[c.ID].object()
+	s.save()
 	s.mu.Unlock()
 	o["secret"] = c.Secret // here and never again
 	s.reply(w, http.StatusOK, object{"ok": true, "client": o})
@@ -163,6 +167,10 @@ func (s *Server) updateClient(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if scope := fields.text("scope"); !slices.Contains([]string{"", "none", "customers:create", "*:*"}, scope) {
+		s.failList(w, http.StatusBadRequest, "scope is unknown")
+		return
+	}
 	s.mu.Lock()
 	changed := *c
 	if name := fields.text("name"); name != "" {
@@ -176,6 +184,7 @@ func (s *Server) updateClient(w http.ResponseWriter, r *http.Request) {
 		changed.Scope = scope
 	}
 	s.clients[c.ID] = &changed
+	s.save()
 	s.mu.Unlock()
 	s.reply(w, http.StatusOK, object{"ok": true, "client": changed.object()})
 }
@@ -187,6 +196,7 @@ func (s *Server) deleteClient(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	delete(s.clients, c.ID)
+	s.save()
 	s.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
 }

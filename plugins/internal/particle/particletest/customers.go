@@ -17,6 +17,9 @@ func (s *Server) listCustomers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := s.Faults.Get()
+	if !s.wait(r, f.PageLatency) {
+		return
+	}
 	s.mu.Lock()
 	list, owned := []object{}, map[string][]object{}
 	for _, id := range s.order {
@@ -133,6 +136,7 @@ func (s *Server) putCustomer(w http.ResponseWriter, r *http.Request) {
 	shadow := c.Password == ""
 	if !shadow && fields.text("password") != "" {
 		c.Password = fields.text("password")
+		s.save()
 	}
 	s.mu.Unlock()
 	switch {
@@ -153,6 +157,11 @@ func (s *Server) deleteCustomer(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	p.customers = slices.DeleteFunc(p.customers, func(other *customer) bool { return other == c })
+	for code, given := range s.claims {
+		if given.customer != "" && p.is(given.customer) && strings.EqualFold(given.subject, c.Email) {
+			delete(s.claims, code)
+		}
+	}
 	for _, d := range s.devices {
 		if p.is(d.Product) && strings.EqualFold(d.Owner, c.Email) {
 			d.Owner = ""

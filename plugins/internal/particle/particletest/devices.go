@@ -32,7 +32,7 @@ func (s *Server) allowProduct(w http.ResponseWriter, r *http.Request, t *token) 
 	return nil
 }
 
-// inTeam tells whether a token is a team member's or the product's own; the mutex is held.
+// inTeam tells whether a token is a team member's, the product's own, or one of the organization above it; the mutex is held.
 func (s *Server) inTeam(t *token, p *product) bool {
 	if t.Customer {
 		return false
@@ -40,19 +40,17 @@ func (s *Server) inTeam(t *token, p *product) bool {
 	if t.Product != "" {
 		return p.is(t.Product)
 	}
-	for _, member := range p.Team {
-		if strings.EqualFold(member, t.Subject) {
-			return true
-		}
+	if o := s.organization(p.Organization); o != nil && s.inOrganization(t, o) {
+		return true
 	}
-	return false
+	return t.Org == "" && isStaff(p.staff, t.Subject)
 }
 
 // mayUse tells whether a token reaches a device through the plain routes; the mutex is held.
 func (s *Server) mayUse(t *token, d *device) bool {
-	if t.Product != "" && !t.Customer {
+	if (t.Product != "" || t.Org != "") && !t.Customer {
 		p := s.product(d.Product)
-		return p != nil && p.is(t.Product)
+		return p != nil && s.inTeam(t, p)
 	}
 	return d.Owner != "" && strings.EqualFold(d.Owner, t.Subject)
 }
@@ -156,33 +154,50 @@ func (s *Server) putDevice(w http.ResponseWriter, r *http.Request) {
 	offline := d.Offline || f.Offline
 	now := stamp(s.Now())
 	s.mu.Unlock()
+	inProduct := r.PathValue("p") != ""
+	if p.has("signal") {
+		s.signal(w, d, offline, p.truth("signal"))
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := object{"id": d.ID, "updated_at": now}
 	switch {
-	case p.has("signal"):
-		if offline {
-			s.reply(w, http.StatusInternalServerError, object{"ok": false, "code": 500, "errors": []object{{"error": "Timed out, didn't hear back from device service"}}})
+	case p.has("name"):
+		d.Name = p.text("name")
+		changed["name"] = d.Name
+	case p.has("notes"):
+		d.Notes = p.text("notes")
+		changed["notes"] = d.Notes
+	case p.has("groups") && inProduct:
+		groups, ok := p.list("groups")
+		if !ok {
+			s.failList(w, http.StatusBadRequest, "groups must be a list of names")
 			return
 		}
-		on := p.truth("signal")
-		s.mu.Lock()
-		d.signaling = on
-		s.mu.Unlock()
-		s.reply(w, http.StatusOK, object{"id": d.ID, "connected": true, "signaling": on})
-	case p.has("name"):
-		s.mu.Lock()
-		d.Name = p.text("name")
-		s.save()
-		s.mu.Unlock()
-		s.reply(w, http.StatusOK, object{"id": d.ID, "name": p.text("name"), "updated_at": now})
-	case p.has("notes"):
-		s.mu.Lock()
-		d.notes = p.text("notes")
-		s.mu.Unlock()
-		s.reply(w, http.StatusOK, object{"id": d.ID, "notes": p.text("notes"), "updated_at": now})
+		d.Groups = groups
+		changed["groups"] = groups
 	case p.has("development"):
-		s.reply(w, http.StatusOK, object{"id": d.ID, "development": p.truth("development"), "updated_at": now})
+		d.Development = p.truth("development")
+		changed["development"] = d.Development
 	default:
 		s.fail(w, http.StatusBadRequest, "Nothing to do?")
+		return
 	}
+	s.save()
+	s.reply(w, http.StatusOK, changed)
+}
+
+// signal tells the device itself, so it must be there.
+func (s *Server) signal(w http.ResponseWriter, d *device, offline, on bool) {
+	if offline {
+		s.reply(w, http.StatusInternalServerError, object{"ok": false, "code": 500, "errors": []object{{"error": "Timed out, didn't hear back from device service"}}})
+		return
+	}
+	s.mu.Lock()
+	d.signaling = on
+	s.mu.Unlock()
+	s.reply(w, http.StatusOK, object{"id": d.ID, "connected": true, "signaling": on})
 }
 
 // putDevicePart is PUT …/ping, the only request of its form. That a device is offline is a good answer.
@@ -218,7 +233,7 @@ func (s *Server) deleteDevice(w http.ResponseWriter, r *http.Request) {
 		if p != nil && p.customer(d.Owner) != nil {
 			d.Owner = ""
 		}
-		d.Product = ""
+		d.Product, d.Groups, d.Development, d.Quarantined = "", nil, false, false
 	} else {
 		d.Owner = ""
 	}
@@ -263,37 +278,6 @@ func (s *Server) claimDevice(w http.ResponseWriter, r *http.Request) {
 		s.save()
 		s.reply(w, http.StatusOK, object{"user_id": s.subjectID(t), "id": d.ID, "connected": true, "ok": true})
 	}
-}
-
-// postClaimCode is POST /v1/device_claims and its twin below a product, where a customer's token is right.
-func (s *Server) postClaimCode(w http.ResponseWriter, r *http.Request) {
-	t := s.bearer(w, r)
-	if t == nil {
-		return
-	}
-	if _, ok := s.body(w, r); !ok {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if name := r.PathValue("p"); name != "" {
-		p := s.product(name)
-		if p == nil {
-			s.fail(w, http.StatusNotFound, "Product not found.")
-			return
-		}
-		if !s.inTeam(t, p) && !(t.Customer && p.is(t.Product)) {
-			s.fail(w, http.StatusForbidden, "Permission denied")
-			return
-		}
-	}
-	ids := []string{}
-	for _, id := range s.order {
-		if s.mayUse(t, s.devices[id]) {
-			ids = append(ids, id)
-		}
-	}
-	s.reply(w, http.StatusOK, object{"claim_code": s.random.claimCode(), "device_ids": ids})
 }
 
 // subjectID is the id of a token's person; the mutex is held.

@@ -54,7 +54,7 @@ func TestServer_AnswersTheOfficialSDK(t *testing.T) {
 		{"DELETE", "/v1/clients/nobody", "", 404, `Client not found`},
 		{"GET", "/v1/products", "", 200, `"slug":"garden-lamp-10001"`},
 		{"GET", "/v1/products/nobody", "", 404, `{"error":"Product not found.","ok":false}`},
-		{"GET", "/v1/products/10001/devices?page=1&per_page=5", "", 200, `"meta":{"total_pages":1}`},
+		{"GET", "/v1/products/10001/devices?page=1&per_page=5", "", 200, `"meta":{"total_pages":13}`},
 		{"GET", "/v1/products/10001/team", "", 200, `"username":"` + particletest.DemoEmail},
 		{"POST", "/v1/products/10001/devices", `{"id":"` + particletest.DemoLamp + `"}`, 200, `"existingDeviceIds":["` + particletest.DemoLamp},
 		{"DELETE", "/v1/access_tokens/0000", "", 200, `{"ok":true}`},
@@ -132,10 +132,10 @@ func TestProduct_ListsInPages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, &particletest.Server{})
 	for i := range 51 {
-		s.cloud.AddDevice(particletest.Device{ID: fmt.Sprintf("%024x", i+1), Name: fmt.Sprint("pump-", i), Product: particletest.DemoProduct})
+		s.cloud.AddDevice(particletest.Device{ID: fmt.Sprintf("%024x", i+1), Name: fmt.Sprint("pump-", i), Product: particletest.DemoProduct2, Platform: 13})
 	}
-	for query, want := range map[string][2]int{"": {25, 3}, "page=3": {2, 3}, "page=9": {0, 3}, "perPage=60": {52, 1}, "per_page=10&page=6": {2, 6}, "page=x&perPage=-1": {25, 3}, "deviceName=pump-50": {1, 1}} {
-		o := s.do("GET", "/v1/products/10001/devices?"+query, "", s.bearer()).object(t)
+	for query, want := range map[string][2]int{"": {25, 3}, "page=3": {9, 3}, "page=9": {0, 3}, "perPage=60": {59, 1}, "per_page=10&page=6": {9, 6}, "page=x&perPage=-1": {25, 3}, "deviceName=pump-50": {1, 1}} {
+		o := s.do("GET", "/v1/products/10002/devices?"+query, "", s.bearer()).object(t)
 		got := [2]int{len(o["devices"].([]any)), int(o["meta"].(map[string]any)["total_pages"].(float64))}
 		if got != want {
 			t.Errorf("%q: got %v, want %v", query, got, want)

@@ -1,8 +1,9 @@
 // Package particletest simulates the Particle Device Cloud, so that everything that talks to it can be built, tried and tested
 // without an account, a device or a network.
 //
-// Server is an http.Handler whose zero value is ready: it then has one account, one OAuth client of type "web" and five devices
-// (see the Demo constants). A test seeds its own instead:
+// Server is an http.Handler whose zero value is ready: it then has an account with an OAuth client of type "web" and five devices,
+// and what a maker has: an organization, two products with three pages of lamps and of customers, API users whose scopes are
+// enforced, and devices to import (see the Demo constants). A test seeds its own instead:
 //
 //	var cloud particletest.Server
 //	cloud.AddAccount(particletest.Account{Username: "ann@example.com", Password: "secret"})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type bus struct {
 	mu      sync.Mutex
 	streams map[*stream]struct{}
 	opened  int
+	recent  []time.Time   // of the openings, for the limit of five minutes
 	stop    chan struct{} // ends the beat of the sensors
 }
 
@@ -33,6 +35,7 @@ type stream struct {
 	ended  chan struct{}
 	once   sync.Once
 	wants  func(event) bool
+	held   []byte // an event that waits for a later one to overtake it; bus.mu guards it
 }
 
 func (st *stream) end() { st.once.Do(func() { close(st.ended) }) }
@@ -66,18 +69,43 @@ func lineEnds(b []byte, f Faults) []byte {
 
 // broadcast gives an event to the streams that want it. One that does not keep up loses it, as upstream.
 func (s *Server) broadcast(e event) {
-	frame := e.frame(s.Faults.Get())
+	f := s.Faults.Get()
+	frame := e.frame(f)
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	for st := range s.bus.streams {
 		if !st.wants(e) {
 			continue
 		}
-		select {
-		case st.frames <- frame:
-		default:
+		if f.EventsReordered && st.held == nil {
+			st.held = frame
+			continue
+		}
+		st.send(frame)
+		if f.EventsTwice {
+			st.send(frame)
+		}
+		if st.held != nil {
+			st.send(st.held)
+			st.held = nil
 		}
 	}
+}
+
+func (st *stream) send(frame []byte) {
+	select {
+	case st.frames <- frame:
+	default:
+	}
+}
+
+// release gives the event that waits, when none overtook it; nil when none waits.
+func (s *Server) release(st *stream) []byte {
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	held := st.held
+	st.held = nil
+	return held
 }
 
 func (s *Server) streamOwn(w http.ResponseWriter, r *http.Request, prefix string) {
@@ -145,7 +173,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *token, wants 
 		return
 	}
 	st := &stream{token: t.Access, frames: make(chan []byte, 256), ended: make(chan struct{}), wants: wants}
-	s.enter(st)
+	if refused := s.enter(st, faults); refused != 0 {
+		s.refuse(w, r, refused)
+		return
+	}
 	defer s.leave(st)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -178,7 +209,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *token, wants 
 			faults, changed = s.Faults.watch()
 			continue
 		case <-alive.C:
-			piece = lineEnds([]byte("\n"), faults)
+			if piece = s.release(st); piece == nil {
+				piece = lineEnds([]byte("\n"), faults)
+			}
 		case piece = <-st.frames:
 			alive.Reset(s.KeepAlive)
 		}
@@ -224,10 +257,19 @@ func (o streamWriter) drain(st *stream, f Faults) {
 	}
 }
 
-// enter adds a stream; the first one starts the sensors.
-func (s *Server) enter(st *stream) {
+// enter adds a stream, or gives the status to refuse it with; the first one starts the sensors.
+func (s *Server) enter(st *stream, f Faults) (refused int) {
+	now := s.Now()
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
+	s.bus.recent = slices.DeleteFunc(s.bus.recent, func(at time.Time) bool { return now.Sub(at) > 5*time.Minute })
+	switch {
+	case f.StreamLimit > 0 && len(s.bus.streams) >= f.StreamLimit:
+		return statusOverloaded
+	case f.StreamOpenings > 0 && len(s.bus.recent) >= f.StreamOpenings:
+		return http.StatusTooManyRequests
+	}
+	s.bus.recent = append(s.bus.recent, now)
 	if s.bus.streams == nil {
 		s.bus.streams = map[*stream]struct{}{}
 	}
@@ -237,6 +279,7 @@ func (s *Server) enter(st *stream) {
 		s.bus.stop = make(chan struct{})
 		go s.beats(s.bus.stop)
 	}
+	return 0
 }
 
 // leave takes a stream away; the last one stops the sensors.

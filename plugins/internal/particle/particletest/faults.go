@@ -23,6 +23,10 @@ type Faults struct {
 	WrongShapes bool `json:"wrong_shapes"` // numbers as text, online missing, product in a list, ttl as text, functions null
 	Truncated   bool `json:"truncated"`    // JSON is cut in the middle
 
+	PageLatency time.Duration `json:"page_latency"` // before each page of a product's devices and customers; nanoseconds
+	ProductList bool          `json:"product_list"` // GET /v1/products/{product} has a list of one, as in 2018
+	ScopeAs     int           `json:"scope_as"`     // how a missing scope is refused: 400 invalid_scope (0 means this) or 403
+
 	// Event streams.
 	StreamStatus  int  `json:"stream_status"`   // opening one is refused with it: 401, 403, 429, 500
 	StreamBroken  bool `json:"stream_broken"`   // open ones are cut, new ones right after their first bytes
@@ -30,6 +34,11 @@ type Faults struct {
 	StreamCRLF    bool `json:"stream_crlf"`     // lines end with \r\n
 	StreamSplit   bool `json:"stream_split"`    // each frame arrives in two pieces
 	StreamNoHello bool `json:"stream_no_hello"` // without the first ":ok"
+
+	StreamLimit     int  `json:"stream_limit"`     // 529 for more open ones than so many; 0: never. Upstream: 100 an address
+	StreamOpenings  int  `json:"stream_openings"`  // 429 for more openings than so many within five minutes; 0: never. Upstream: 100 an address
+	EventsTwice     bool `json:"events_twice"`     // each event is delivered two times
+	EventsReordered bool `json:"events_reordered"` // each second event is delivered before the one ahead of it
 
 	// OAuth.
 	CodeExpired bool `json:"code_expired"` // every one-time code is too old when it is exchanged
@@ -40,6 +49,9 @@ type Faults struct {
 // Rule makes all requests to some paths fail in one way. Fields combine: a latency before a status.
 type Rule struct {
 	Prefix  string        `json:"prefix"`  // of the path; "" fits all
+	Method  string        `json:"method"`  // "" fits all
+	Times   int           `json:"times"`   // for so many requests, after which the rule is gone; 0: for all
+	After   bool          `json:"after"`   // a request that changes something is carried out first, and fails all the same
 	Latency time.Duration `json:"latency"` // before the answer; nanoseconds
 	Hang    bool          `json:"hang"`    // no answer until the client leaves
 	Drop    bool          `json:"drop"`    // the connection is cut without an answer
@@ -95,14 +107,32 @@ func (f *FaultSet) watch() (Faults, <-chan struct{}) {
 	return f.copied(), f.changed
 }
 
-func (f Faults) rule(path string) (Rule, bool) {
-	for _, r := range f.Rules {
-		if strings.HasPrefix(path, r.Prefix) {
-			return r, true
+// take gives the first rule that fits a request, and counts it.
+func (f *FaultSet) take(method, path string) (Rule, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, r := range f.faults.Rules {
+		if !strings.HasPrefix(path, r.Prefix) || r.Method != "" && r.Method != method {
+			continue
 		}
+		switch {
+		case r.Times == 1:
+			f.faults.Rules = slices.Delete(slices.Clone(f.faults.Rules), i, i+1)
+		case r.Times > 1:
+			f.faults.Rules = slices.Clone(f.faults.Rules)
+			f.faults.Rules[i].Times--
+		}
+		return r, true
 	}
 	return Rule{}, false
 }
+
+// nowhere is where the answer of a request goes that is carried out and fails all the same.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n nowhere) WriteHeader(int)             {}
 
 // applyFaults answers a request that a fault concerns, and tells whether it did.
 func (s *Server) applyFaults(w http.ResponseWriter, r *http.Request, total int) bool {
@@ -111,9 +141,12 @@ func (s *Server) applyFaults(w http.ResponseWriter, r *http.Request, total int) 
 		s.refuse(w, r, http.StatusTooManyRequests)
 		return true
 	}
-	rule, ok := f.rule(r.URL.Path)
+	rule, ok := s.Faults.take(r.Method, r.URL.Path)
 	if !ok {
 		return false
+	}
+	if rule.After && r.Method != http.MethodGet {
+		s.mux.ServeHTTP(nowhere{http.Header{}}, r)
 	}
 	if !s.wait(r, rule.Latency) {
 		return true
@@ -156,36 +189,56 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
 		s.oauthError(w, "rate_limit_exceeded", "Too many requests")
 	case status == http.StatusServiceUnavailable || status >= 500 && strings.HasPrefix(r.URL.Path, "/oauth/"):
 		s.reply(w, status, object{"error": "server_error", "error_description": "Internal server error"})
+	case status == statusOverloaded:
+		s.fail(w, status, "Too many event streams")
 	default:
 		s.fail(w, status, http.StatusText(status))
 	}
 }
 
+// statusOverloaded is 529, which the documentation mentions for event streams.
+const statusOverloaded = 529
+
 // FaultNames are the names that ParseFault knows, for help texts.
 var FaultNames = []string{"offline", "slow", "slow_devices", "500", "503", "429", "401", "hang", "drop", "html", "not_ok", "truncated",
-	"wrong_shapes", "broken_stream", "stalled_stream", "crlf_stream", "split_stream", "code_expired", "rate_limit"}
+	"wrong_shapes", "broken_stream", "stalled_stream", "crlf_stream", "split_stream", "code_expired", "rate_limit",
+	"529", "done500", "donehang", "donedrop", "slow_pages", "product_list", "scope_403", "stream_limit", "double_events", "reorder_events"}
 
 // ParseFault reads a fault as it is written on a command line: name, name=value, and @prefix for the faults that concern
-// paths. Examples: "offline", "slow=3s@/v1/devices", "500@/oauth/token", "rate_limit=100". It returns the change to make.
+// paths. Before the prefix may stand a method, and after it for how many requests: "500@PUT /v1/products#2". A name that
+// begins with "done" is of a request that is carried out and fails all the same: "done500@POST /v1/products#1".
+//
+// Examples: "offline", "slow=3s@/v1/devices", "500@/oauth/token", "rate_limit=100". It returns the change to make.
 func ParseFault(text string) (func(*Faults), error) {
 	spec, prefix, _ := strings.Cut(text, "@")
 	name, value, _ := strings.Cut(spec, "=")
 	duration := 3 * time.Second
-	if value != "" && (name == "slow" || name == "slow_devices") {
+	if value != "" && (name == "slow" || name == "slow_devices" || name == "slow_pages") {
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 0 {
 			return nil, fmt.Errorf("fault %q: %q is not a duration such as 3s", text, value)
 		}
 		duration = d
 	}
+	method, path, times, err := parseTarget(text, prefix)
+	if err != nil {
+		return nil, err
+	}
 	rule := func(r Rule) (func(*Faults), error) {
-		r.Prefix = prefix
+		r.Prefix, r.Method, r.Times = path, method, times
 		return func(f *Faults) { f.Rules = append([]Rule{r}, f.Rules...) }, nil
 	}
-	if status, err := strconv.Atoi(name); err == nil && status >= 400 && status <= 599 {
-		return rule(Rule{Status: status})
+	done := strings.HasPrefix(name, "done")
+	if status, err := strconv.Atoi(strings.TrimPrefix(name, "done")); err == nil && status >= 400 && status <= 599 {
+		return rule(Rule{Status: status, After: done})
 	}
 	switch name {
+	case "donehang":
+		return rule(Rule{Hang: true, After: true})
+	case "donedrop":
+		return rule(Rule{Drop: true, After: true})
+	case "slow_pages":
+		return func(f *Faults) { f.PageLatency = duration }, nil
 	case "slow":
 		return rule(Rule{Latency: duration})
 	case "hang":
@@ -198,10 +251,16 @@ func ParseFault(text string) (func(*Faults), error) {
 		return rule(Rule{NotOK: true})
 	case "slow_devices":
 		return func(f *Faults) { f.DeviceLatency = duration }, nil
-	case "rate_limit":
+	case "rate_limit", "stream_limit":
+		if value == "" && name == "stream_limit" {
+			value = "100"
+		}
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("fault %q: wants a number of requests, such as rate_limit=100", text)
+			return nil, fmt.Errorf("fault %q: wants a number, such as %s=100", text, name)
+		}
+		if name == "stream_limit" {
+			return func(f *Faults) { f.StreamLimit = n }, nil
 		}
 		return func(f *Faults) { f.RateLimit = n }, nil
 	}
@@ -209,6 +268,24 @@ func ParseFault(text string) (func(*Faults), error) {
 		return set, nil
 	}
 	return nil, fmt.Errorf("fault %q is unknown; there are %s", text, strings.Join(FaultNames, ", "))
+}
+
+// parseTarget reads "[METHOD ]prefix[#times]".
+func parseTarget(text, target string) (method, path string, times int, err error) {
+	path = target
+	if before, after, found := strings.Cut(path, "#"); found {
+		if times, err = strconv.Atoi(after); err != nil || times < 1 {
+			return "", "", 0, fmt.Errorf("fault %q: %q is not a number of requests", text, after)
+		}
+		path = before
+	}
+	if before, after, found := strings.Cut(path, " "); found {
+		if strings.Trim(before, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return "", "", 0, fmt.Errorf("fault %q: %q is not a method", text, before)
+		}
+		method, path = before, after
+	}
+	return method, path, times, nil
 }
 
 var switches = map[string]func(*Faults){
@@ -220,4 +297,8 @@ var switches = map[string]func(*Faults){
 	"crlf_stream":    func(f *Faults) { f.StreamCRLF = true },
 	"split_stream":   func(f *Faults) { f.StreamSplit = true },
 	"code_expired":   func(f *Faults) { f.CodeExpired = true },
+	"product_list":   func(f *Faults) { f.ProductList = true },
+	"scope_403":      func(f *Faults) { f.ScopeAs = http.StatusForbidden },
+	"double_events":  func(f *Faults) { f.EventsTwice = true },
+	"reorder_events": func(f *Faults) { f.EventsReordered = true },
 }

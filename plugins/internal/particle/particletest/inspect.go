@@ -60,14 +60,14 @@ type TokenInfo struct {
 	Expires time.Time // zero: never
 }
 
-// Tokens lists the tokens of a user or customer that are not revoked; "" means of everybody.
+// Tokens lists the tokens of a user, a customer or an API user that are not revoked; "" means of every user and customer.
 func (s *Server) Tokens(subject string) []TokenInfo {
 	s.ready()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []TokenInfo
 	for _, t := range s.sortedTokens() {
-		if subject == "" || strings.EqualFold(t.Subject, subject) {
+		if subject == "" && !t.APIUser || strings.EqualFold(t.Subject, subject) {
 			list = append(list, TokenInfo{t.Access, t.Subject, t.Client, t.Expires})
 		}
 	}

@@ -273,8 +273,8 @@ func noStore(w http.ResponseWriter) {
 func (s *Server) ownerOf(c *client) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.product(c.Product); p != nil && len(p.Team) > 0 && c.Owner == "" {
-		return p.Team[0]
+	if p := s.product(c.Product); p != nil && len(p.staff) > 0 && c.Owner == "" {
+		return p.staff[0].Username
 	}
 	if c.Owner != "" {
 		return c.Owner

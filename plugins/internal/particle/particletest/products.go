@@ -1,26 +1,31 @@
 package particletest
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-func (s *Server) listOrgs(w http.ResponseWriter, r *http.Request) {
-	if s.bearer(w, r) != nil {
-		s.reply(w, http.StatusOK, object{"organizations": []object{}}) // as for every ordinary account
-	}
-}
-
-func (p *product) object() object {
+// productObject is a product as the API describes it; the mutex is held.
+func (s *Server) productObject(p *product) object {
 	user := ""
-	if len(p.Team) > 0 {
-		user = p.Team[0]
+	if len(p.staff) > 0 {
+		user = p.staff[0].Username
 	}
-	return object{"id": p.ID, "slug": p.Slug, "name": p.Name, "description": p.Name, "platform_id": p.Platform, "user": user,
-		"groups": []string{}, "settings": object{"location": object{}, "quarantine": true}}
+	groups := append([]string{}, p.Groups...)
+	for _, d := range s.devices {
+		if p.is(d.Product) {
+			groups = append(groups, d.Groups...)
+		}
+	}
+	slices.Sort(groups)
+	o := object{"id": p.ID, "slug": p.Slug, "name": p.Name, "description": p.Name, "platform_id": p.Platform, "user": user,
+		"groups": slices.Compact(groups), "settings": object{"location": object{}, "quarantine": true}}
+	if org := s.organization(p.Organization); org != nil {
+		o["org"], o["organization_id"] = org.Name, org.ID
+	}
+	return o
 }
 
 func (s *Server) listProducts(w http.ResponseWriter, r *http.Request) {
@@ -32,11 +37,12 @@ func (s *Server) listProducts(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusForbidden, "Permission denied")
 		return
 	}
+	ownOnly := strings.HasPrefix(r.URL.Path, "/v1/user/")
 	list := []object{}
 	s.mu.Lock()
 	for _, p := range s.products {
-		if s.inTeam(t, p) {
-			list = append(list, p.object())
+		if s.inTeam(t, p) && !(ownOnly && p.Organization != "") {
+			list = append(list, s.productObject(p))
 		}
 	}
 	s.mu.Unlock()
@@ -46,29 +52,15 @@ func (s *Server) listProducts(w http.ResponseWriter, r *http.Request) {
 func (s *Server) getProduct(w http.ResponseWriter, r *http.Request) {
 	if t := s.bearer(w, r); t != nil {
 		if p := s.allowProduct(w, r, t); p != nil {
-			s.reply(w, http.StatusOK, object{"product": p.object()})
+			s.mu.Lock()
+			var described any = s.productObject(p)
+			s.mu.Unlock()
+			if s.Faults.Get().ProductList { // as recorded in 2018
+				described = []any{described}
+			}
+			s.reply(w, http.StatusOK, object{"product": described})
 		}
 	}
-}
-
-func (s *Server) listTeam(w http.ResponseWriter, r *http.Request) {
-	t := s.bearer(w, r)
-	if t == nil {
-		return
-	}
-	p := s.allowProduct(w, r, t)
-	if p == nil {
-		return
-	}
-	list := []object{}
-	for i, name := range p.Team {
-		role := "Developer"
-		if i == 0 {
-			role = "Owner"
-		}
-		list = append(list, object{"_id": fmt.Sprintf("%024x", i+1), "username": name, "role": object{"id": fmt.Sprintf("%024x", i+1), "name": role}})
-	}
-	s.reply(w, http.StatusOK, object{"ok": true, "team": list})
 }
 
 // page cuts a list as page and perPage (or per_page) say.
@@ -87,76 +79,4 @@ func page[T any](r *http.Request, list []T) (part []T, pages int) {
 	pages = max(1, (len(list)+size-1)/size)
 	from := min((number-1)*size, len(list))
 	return list[from:min(from+size, len(list))], pages
-}
-
-func (s *Server) listProductDevices(w http.ResponseWriter, r *http.Request) {
-	t := s.bearer(w, r)
-	if t == nil {
-		return
-	}
-	p := s.allowProduct(w, r, t)
-	if p == nil {
-		return
-	}
-	f := s.Faults.Get()
-	q := r.URL.Query()
-	list := []object{}
-	s.mu.Lock()
-	for _, id := range s.order {
-		d := s.devices[id]
-		if p.is(d.Product) && strings.Contains(d.ID, strings.ToLower(q.Get("deviceId"))) && strings.Contains(strings.ToLower(d.Name), strings.ToLower(q.Get("deviceName"))) {
-			list = append(list, s.deviceObject(d, f))
-		}
-	}
-	customers := []object{}
-	for _, c := range p.customers {
-		customers = append(customers, object{"id": c.id, "username": c.Email})
-	}
-	s.mu.Unlock()
-	part, pages := page(r, list)
-	s.reply(w, http.StatusOK, object{"devices": part, "customers": customers, "meta": object{"total_pages": pages}})
-}
-
-// importDevices is POST /v1/products/{p}/devices by id or ids. It is 200 even when nothing was added: the lists tell.
-func (s *Server) importDevices(w http.ResponseWriter, r *http.Request) {
-	t := s.bearer(w, r)
-	if t == nil {
-		return
-	}
-	p := s.allowProduct(w, r, t)
-	if p == nil {
-		return
-	}
-	fields, ok := s.body(w, r)
-	if !ok {
-		return
-	}
-	var ids []string
-	if list, ok := fields["ids"].([]any); ok {
-		for _, id := range list {
-			ids = append(ids, fmt.Sprint(id))
-		}
-	} else if fields.has("id") {
-		ids = []string{fields.text("id")}
-	}
-	added, existing, foreign, invalid := []string{}, []string{}, []string{}, []string{}
-	s.mu.Lock()
-	for _, id := range ids {
-		d := s.devices[strings.ToLower(id)]
-		switch {
-		case d == nil, d.Platform != p.Platform && p.Platform != 0, d.Product != "" && !p.is(d.Product):
-			invalid = append(invalid, id)
-		case d.Product != "":
-			existing = append(existing, d.ID)
-		case d.Owner != "" && !slices.Contains(p.Team, d.Owner):
-			foreign = append(foreign, d.ID)
-		default:
-			d.Product = strconv.Itoa(p.ID)
-			added = append(added, d.ID)
-		}
-	}
-	s.save()
-	s.mu.Unlock()
-	s.reply(w, http.StatusOK, object{"updated": len(added), "updatedDeviceIds": added, "existingDeviceIds": existing,
-		"nonmemberDeviceIds": foreign, "invalidDeviceIds": invalid, "protectedDeviceIds": []string{}})
 }

@@ -149,6 +149,31 @@ func (p params) text(key string) string {
 	return ""
 }
 
+// list gives a field that is a list of texts, or one text with commas as a form has it.
+func (p params) list(key string) (list []string, ok bool) {
+	switch v := p[key].(type) {
+	case []any:
+		list = []string{}
+		for _, one := range v {
+			text, isText := one.(string)
+			if !isText {
+				return nil, false
+			}
+			list = append(list, text)
+		}
+		return list, true
+	case string:
+		list = []string{}
+		for _, one := range strings.Split(v, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				list = append(list, one)
+			}
+		}
+		return list, true
+	}
+	return nil, false
+}
+
 func (p params) truth(key string) bool {
 	switch strings.ToLower(p.text(key)) {
 	case "true", "1":

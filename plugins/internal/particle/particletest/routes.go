@@ -22,7 +22,15 @@ func (s *Server) routes() *http.ServeMux {
 		"DELETE /v1/access_tokens/current": s.deleteCurrentToken,
 		"DELETE /v1/access_tokens/{token}": s.deleteToken,
 		"GET /v1/user":                     s.getUser,
-		"GET /v1/orgs":                     s.listOrgs,
+
+		"GET /v1/orgs":                          s.listOrgs,
+		"GET /v1/orgs/{org}":                    s.getOrg,
+		"GET /v1/orgs/{org}/products":           s.listOrgProducts,
+		"GET /v1/orgs/{org}/team":               s.listTeam,
+		"POST /v1/orgs/{org}/team":              s.postTeam,
+		"PUT /v1/orgs/{org}/team/{username}":    s.putMember,
+		"POST /v1/orgs/{org}/team/{username}":   s.putMember,
+		"DELETE /v1/orgs/{org}/team/{username}": s.deleteMember,
 
 		"GET /v1/devices":                      s.listDevices,
 		"POST /v1/devices":                     s.claimDevice,
@@ -48,6 +56,11 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/products/{p}":         s.getProduct,
 		"GET /v1/products/{p}/team":    s.listTeam,
 		"GET /v1/products/{p}/clients": s.listClients,
+
+		"POST /v1/products/{p}/team":              s.postTeam,
+		"PUT /v1/products/{p}/team/{username}":    s.putMember,
+		"POST /v1/products/{p}/team/{username}":   s.putMember, // as the documentation shows it in one place
+		"DELETE /v1/products/{p}/team/{username}": s.deleteMember,
 
 		"POST /v1/products/{p}/clients":        s.createClient,
 		"PUT /v1/products/{p}/clients/{id}":    s.updateClient,

@@ -8,22 +8,6 @@ import (
 	"time"
 )
 
-// What a Server has when nothing was seeded before its first request.
-const (
-	DemoEmail        = "ada@particle.example"
-	DemoPassword     = "lamp-and-sensor"
-	DemoClientID     = "mortise-demo-4821"
-	DemoClientSecret = "1f2e3d4c5b6a79880a1b2c3d4e5f60718293a4b5"
-	DemoLamp         = "e00fce680000000000000001" // switched by led, publishes lamp/state
-	DemoSensor       = "e00fce680000000000000002" // temp drifts, publishes sensor/temp
-	DemoOffline      = "e00fce680000000000000003"
-	DemoLate         = "e00fce680000000000000004" // answers after three seconds
-	DemoNegative     = "e00fce680000000000000005" // its function check returns -7
-	DemoProduct      = "10001"                    // with the slug garden-lamp-10001
-	DemoServerID     = "garden-server-2001"       // a client of the product, type installed
-	DemoServerSecret = "a5b4c3d2e1f0091827364554637281900a1b2c3d"
-)
-
 // Account is a developer account.
 type Account struct {
 	Username  string // an e-mail address
@@ -58,6 +42,9 @@ type Product struct {
 	Name     string
 	Platform int
 	Team     []string // user names; the first is the owner
+
+	Organization string   // id or slug; "": its owner's own
+	Groups       []string // beside those of its devices
 }
 
 // Customer is an end user of a product.
@@ -89,6 +76,12 @@ type Device struct {
 	Latency   time.Duration                   // until it answers a call; longer than Server.DeviceWait means 408
 	Functions map[string]func(arg string) int // the result is cut to 32 bits
 	Variables map[string]any                  // int, float64, string, bool, or func() any
+
+	// Of a product's device.
+	Groups      []string
+	Notes       string
+	Development bool
+	Quarantined bool
 }
 
 type account struct {
@@ -108,6 +101,7 @@ type customer struct {
 
 type product struct {
 	Product
+	staff     []*member
 	customers []*customer
 }
 
@@ -127,7 +121,13 @@ func (s *Server) AddClient(c Client) {
 
 // AddProduct adds a product.
 func (s *Server) AddProduct(p Product) {
-	s.seed(func() { s.products = append(s.products, &product{Product: p}) })
+	s.seed(func() { s.addProduct(p) })
+}
+
+func (s *Server) addProduct(p Product) *product {
+	added := &product{Product: p, staff: s.staffOf(p.Team)}
+	s.products = append(s.products, added)
+	return added
 }
 
 // AddCustomer adds a customer to a product, which must exist.
@@ -198,6 +198,7 @@ func (s *Server) addDevice(d Device) {
 	if d.Platform == 0 {
 		d.Platform = 32
 	}
+	d.Groups = slices.Clone(d.Groups)
 	d.Functions, d.Variables = maps.Clone(d.Functions), maps.Clone(d.Variables)
 	if d.Functions == nil {
 		d.Functions = map[string]func(string) int{}
@@ -221,32 +222,4 @@ func (s *Server) product(idOrSlug string) *product {
 		}
 	}
 	return nil
-}
-
-// SeedDemo seeds what the zero value has, but for an account of one's own. It does nothing when something was seeded before.
-func (s *Server) SeedDemo(email, password string) {
-	s.init()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.seeded {
-		s.seedDemo(email, password)
-	}
-}
-
-// seedDemo fills an empty server; the mutex is held.
-func (s *Server) seedDemo(email, password string) {
-	s.seeded = true
-	s.addAccount(Account{Username: email, Password: password, FirstName: "Ada", LastName: "Demo"})
-	s.addClient(Client{ID: DemoClientID, Secret: DemoClientSecret, Name: "Mortise demo", Owner: email})
-	s.products = append(s.products, &product{Product: Product{ID: 10001, Slug: "garden-lamp-10001", Name: "Garden lamp", Platform: 32, Team: []string{email}}})
-	s.addClient(Client{ID: DemoServerID, Secret: DemoServerSecret, Name: "Garden server", Type: Installed, Owner: email, Product: DemoProduct})
-	s.addDevice(Device{ID: DemoLamp, Name: "desk-lamp", Owner: email, Product: DemoProduct, Behaviour: Lamp})
-	s.addDevice(Device{ID: DemoSensor, Name: "greenhouse", Owner: email, Platform: 12, Behaviour: Sensor})
-	s.addDevice(Device{ID: DemoOffline, Name: "garage-door", Owner: email, Platform: 6, Offline: true,
-		Functions: map[string]func(string) int{"door": func(string) int { return 1 }}, Variables: map[string]any{"open": false}})
-	s.addDevice(Device{ID: DemoLate, Name: "slow-boiler", Owner: email, Platform: 13, Latency: 3 * time.Second,
-		Functions: map[string]func(string) int{"heat": func(string) int { return 1 }}, Variables: map[string]any{"pressure": 1.4}})
-	s.addDevice(Device{ID: DemoNegative, Name: "self-test", Owner: email, Platform: 12,
-		Functions: map[string]func(string) int{"check": func(string) int { return -7 }}, Variables: map[string]any{"errors": 3}})
-	s.load()
 }

@@ -35,25 +35,27 @@ type Server struct {
 
 	bus bus
 
-	mu        sync.Mutex
-	random    source
-	seeded    bool
-	accounts  map[string]*account
-	clients   map[string]*client
-	products  []*product
-	devices   map[string]*device
-	order     []string // device ids as they were added
-	tokens    map[string]*token
-	refreshes map[string]*token
-	codes     map[string]*code
-	tickets   map[string]ticket
-	mfa       map[string]pendingMFA
-	transfers int
-	calls     map[string]int
-	total     int
-	unknown   []string
-	strikes   map[string]strike
-	saveError error
+	mu            sync.Mutex
+	random        source
+	seeded        bool
+	accounts      map[string]*account
+	clients       map[string]*client
+	products      []*product
+	organizations []*organization
+	claims        map[string]claim
+	devices       map[string]*device
+	order         []string // device ids as they were added
+	tokens        map[string]*token
+	refreshes     map[string]*token
+	codes         map[string]*code
+	tickets       map[string]ticket
+	mfa           map[string]pendingMFA
+	transfers     int
+	calls         map[string]int
+	total         int
+	unknown       []string
+	strikes       map[string]strike
+	saveError     error
 }
 
 func (s *Server) init() {
@@ -80,6 +82,7 @@ func (s *Server) init() {
 		s.accounts, s.clients, s.devices = map[string]*account{}, map[string]*client{}, map[string]*device{}
 		s.tokens, s.refreshes, s.codes = map[string]*token{}, map[string]*token{}, map[string]*code{}
 		s.tickets, s.mfa = map[string]ticket{}, map[string]pendingMFA{}
+		s.claims = map[string]claim{}
 		s.calls, s.strikes = map[string]int{}, map[string]strike{}
 		for _, id := range []string{"particle", "particle-api", "particle-cli"} { // public, for plain user sign-in
 			s.clients[id] = &client{Client: Client{ID: id, Secret: id, Name: id, Type: Installed}, public: true}

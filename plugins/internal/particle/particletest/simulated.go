@@ -12,7 +12,6 @@ import (
 // device is a Device with what changes; Server.mu guards it.
 type device struct {
 	Device
-	notes     string
 	signaling bool
 	lastHeard time.Time
 	called    map[string]int
@@ -133,16 +132,16 @@ func (s *Server) deviceObject(d *device, f Faults) object {
 	o := object{
 		"id": d.ID, "name": d.Name, "owner": nilIfEmpty(d.Owner), "online": online, "connected": online,
 		"last_heard": stamp(d.lastHeard), "last_handshake_at": stamp(d.lastHeard), "last_ip_address": "203.0.113.9",
-		"product_id": d.Platform, "platform_id": d.Platform, "cellular": d.Platform == 13, "notes": nilIfEmpty(d.notes),
-		"status": "normal", "serial_number": "SIM" + strings.ToUpper(d.ID[len(d.ID)-8:]), "system_firmware_version": "6.3.2",
+		"product_id": d.Platform, "platform_id": d.Platform, "cellular": d.Platform == 13, "notes": nilIfEmpty(d.Notes),
+		"status": "normal", "serial_number": d.serial(), "system_firmware_version": "6.3.2",
 		"firmware_updates_enabled": true, "firmware_updates_forced": false, "device_protection": object{"status": "disabled"},
 		"functions": slices.Sorted(maps.Keys(d.Functions)), "variables": variableTypes(d.Variables),
 	}
 	if p := s.product(d.Product); p != nil {
 		o["product_id"] = p.ID
 		o["firmware_version"] = 1
-		o["groups"] = []string{}
-		o["quarantined"], o["denied"], o["development"] = false, false, false
+		o["groups"] = append([]string{}, d.Groups...)
+		o["quarantined"], o["denied"], o["development"], o["desired_firmware_version"] = d.Quarantined, false, d.Development, nil
 	}
 	if f.WrongShapes && !online {
 		o["functions"], o["variables"] = nil, nil

@@ -20,6 +20,9 @@ type token struct {
 	Scope          string    `json:"scope"`
 	Expires        time.Time `json:"expires"` // zero: never
 	RefreshExpires time.Time `json:"refresh_expires"`
+	APIUser        bool      `json:"api_user"` // of a program in the team of Product or Org, with Scopes
+	Org            string    `json:"org"`
+	Scopes         []string  `json:"scopes"`
 }
 
 // issue makes a token; life 0 means the default, below 0 for ever. The mutex is held.
@@ -106,6 +109,9 @@ func (s *Server) bearer(w http.ResponseWriter, r *http.Request) *token {
 		s.oauthError(w, "invalid_token", "The access token provided has expired.")
 		return nil
 	}
+	if !s.allowScope(w, r, t) {
+		return nil
+	}
 	return t
 }
 
@@ -114,7 +120,15 @@ func (s *Server) getCurrentToken(w http.ResponseWriter, r *http.Request) {
 	if t == nil {
 		return
 	}
-	o := object{"client": t.Client, "scopes": []string{}, "orgs": []object{}, "expires_at": nil}
+	orgs := []object{}
+	s.mu.Lock()
+	for _, o := range s.organizations {
+		if s.inOrganization(t, o) {
+			orgs = append(orgs, object{"id": o.ID, "slug": o.Slug})
+		}
+	}
+	s.mu.Unlock()
+	o := object{"client": t.Client, "scopes": append([]string{}, t.Scopes...), "orgs": orgs, "expires_at": nil}
 	if !t.Expires.IsZero() {
 		o["expires_at"] = stamp(t.Expires)
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"mortise/core/sdk"
+	"mortise/core/sdk/sdkdb"
+	"mortise/plugins/internal/particle"
+)
+
+// Organizations is the module's program.
+type Organizations struct {
+	host    sdk.Host
+	records *records
+	routes  *http.ServeMux
+	now     func() time.Time
+	limits  particle.Timeouts // of calls to Particle; tests make them shorter
+
+	clouds     sync.Map       // base URL to *particle.Client
+	changing   sync.Map       // workspace id to *sync.Mutex, see lock
+	refreshing sync.Map       // workspace id to *sync.Mutex: one refresh of its products at a time
+	background sync.WaitGroup // resuming after the start
+}
+
+// New makes the module; Start gives it the site.
+func New() *Organizations {
+	return &Organizations{
+		now:    func() time.Time { return time.Now().UTC() },
+		limits: particle.Timeouts{Connect: 5 * time.Second, Token: 10 * time.Second, Call: 10 * time.Second},
+	}
+}
+
+// Start opens the store and goes on with what the last run left half done.
+func (m *Organizations) Start(_ context.Context, host sdk.Host) error {
+	db, err := sdkdb.Open(host)
+	if err != nil {
+		return err
+	}
+	m.host, m.records, m.routes = host, &records{db: db, now: m.now}, http.NewServeMux()
+	m.route()
+	m.background.Add(1)
+	go func() {
+		defer m.background.Done()
+		if err := m.resumeAll(host.Context()); err != nil && host.Context().Err() == nil {
+			host.Log().Warn("operations that were cut short could not be looked at; the job does it again", "error", err)
+		}
+	}()
+	return nil
+}
+
+// Stop waits for the resuming that Start began.
+func (m *Organizations) Stop(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		m.background.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	m.clouds.Range(func(_, c any) bool {
+		c.(*particle.Client).Close()
+		return true
+	})
+	return nil
+}
+
+func (m *Organizations) route() {
+	const ws = " /admin/organizations/workspaces/{workspace}"
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET /admin/organizations":                 m.listWorkspaces,
+		"GET /admin/organizations/workspaces/new":  m.newWorkspace,
+		"POST /admin/organizations/workspaces/new": m.addWorkspace,
+		"GET" + ws:                                                   m.showWorkspace,
+		"GET" + ws + "/edit":                                         m.editWorkspace,
+		"POST" + ws + "/edit":                                        m.saveWorkspace,
+		"POST" + ws + "/test":                                        m.testWorkspace,
+		"GET" + ws + "/remove":                                       m.confirmRemove,
+		"POST" + ws + "/remove":                                      m.removeWorkspace,
+		"GET" + ws + "/products":                                     m.listProducts,
+		"POST" + ws + "/products/refresh":                            m.refreshProducts,
+		"POST" + ws + "/products/{product}/default":                  m.chooseDefault,
+		"GET" + ws + "/clients":                                      m.listClients,
+		"GET" + ws + "/clients/new":                                  m.newClient,
+		"POST" + ws + "/clients/new":                                 m.createClient,
+		"GET" + ws + "/clients/{client}":                             m.showClient,
+		"POST" + ws + "/clients/{client}":                            m.changeClient,
+		"GET" + ws + "/clients/{client}/delete":                      m.confirmDelete,
+		"POST" + ws + "/clients/{client}/delete":                     m.deleteClient,
+		"GET" + ws + "/team":                                         m.listTeam,
+		"GET" + ws + "/team/new":                                     m.newUser,
+		"POST" + ws + "/team/new":                                    m.createUser,
+		"GET /admin/organizations/operations":                        m.listOperations,
+		"GET /admin/organizations/operations/{operation}":            m.showOperation,
+		"POST /admin/organizations/operations/{operation}/hand-over": m.handOver,
+	} {
+		m.routes.HandleFunc(pattern, handler)
+	}
+}
+
+// ServeHTTP answers the pages. Nothing of a page may be kept: it may show a secret, or what a person has just lost the right to.
+func (m *Organizations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	m.routes.ServeHTTP(w, r)
+}
+
+// cloud is the client of a Particle cloud. Clients keep connections, so there is one for each address.
+func (m *Organizations) cloud(baseURL string) (*particle.Client, error) {
+	if c, ok := m.clouds.Load(baseURL); ok {
+		return c.(*particle.Client), nil
+	}
+	c, err := particle.New(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := m.clouds.LoadOrStore(baseURL, c)
+	return kept.(*particle.Client), nil
+}
+
+// canManage tells whether the visitor may change things, for what a page offers.
+func canManage(r *http.Request) bool { return sdk.UserFrom(r.Context()).Can("organizations.manage") }
