@@ -77,6 +77,8 @@ const (
 	opHandOver     = "hand_over"
 	opUserCreate   = "user_create"
 	opUserRotate   = "user_rotate"
+	opDeviceChange = "device_change"
+	opDeviceRemove = "device_remove"
 )
 
 // operation is one change at Particle and here. It is written before Particle is called.

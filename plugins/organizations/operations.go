@@ -116,6 +116,10 @@ func (m *Organizations) resumeOne(ctx context.Context, listed *operation) error 
 		return m.doDelete(ctx, a, op)
 	case opUserCreate, opUserRotate:
 		return m.resumeUser(ctx, a, op)
+	case opDeviceChange:
+		return m.doDeviceChange(ctx, a, op)
+	case opDeviceRemove:
+		return m.doDeviceRemove(ctx, a, op)
 	}
 	return m.end(ctx, op, opUnclear, "Was cut short; this version does not know the kind "+op.Kind+".")
 }
@@ -179,6 +183,7 @@ type operationView struct {
 
 var opTitles = map[string]string{opClientCreate: "Create an OAuth client", opClientChange: "Change an OAuth client", opClientDelete: "Delete an OAuth client",
 	opUserCreate: "Create an API user", opUserRotate: "Renew the workspace's token",
+	opDeviceChange: "Change a device", opDeviceRemove: "Take a device out of its product",
 	opHandOver: "Use an OAuth client for account linking"}
 
 func (m *Organizations) viewOfOperation(op *operation) operationView {

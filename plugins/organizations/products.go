@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,17 +17,6 @@ const (
 	productsKept = 15 * time.Minute // an older list is fetched anew when somebody looks at it
 	refreshLimit = 45 * time.Second // for a whole refresh
 )
-
-// platforms names the kinds of devices, by Particle's numbers.
-var platforms = map[int]string{0: "Core", 6: "Photon", 8: "P1", 10: "Electron", 12: "Argon", 13: "Boron", 14: "Xenon", 15: "E Series SoM", 22: "A SoM",
-	23: "B SoM", 25: "B5 SoM", 26: "Tracker", 28: "Tracker M", 31: "Raspberry Pi", 32: "P2 / Photon 2", 35: "M SoM", 88: "RedBear Duo", 103: "Bluz"}
-
-func platformName(id int) string {
-	if name, ok := platforms[id]; ok {
-		return name
-	}
-	return "Platform " + strconv.Itoa(id)
-}
 
 // productView is a product as pages and programs see it.
 type productView struct {
@@ -49,7 +37,7 @@ type productView struct {
 
 func viewOfProduct(w *workspace, p *product) productView {
 	base := "/admin/organizations/workspaces/" + keyOf(w.ID)
-	return productView{ID: p.ProductID, Slug: p.Slug, Name: p.Name, Description: p.Description, PlatformID: p.PlatformID, Platform: platformName(p.PlatformID),
+	return productView{ID: p.ProductID, Slug: p.Slug, Name: p.Name, Description: p.Description, PlatformID: p.PlatformID, Platform: particle.Device{PlatformID: p.PlatformID}.Platform(),
 		Organization: p.Organization, Devices: p.Devices, Customers: p.Customers, Default: p.ProductID == w.DefaultProduct, SeenAt: p.SeenAt,
 		DefaultPath: base + "/products/" + p.ProductID + "/default", ClientsPath: base + "/clients?product=" + p.ProductID}
 }

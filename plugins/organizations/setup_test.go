@@ -25,10 +25,11 @@ const (
 	maker = "maker@particle.example"
 	root  = "/admin/organizations"
 	first = root + "/workspaces/1"
+	lamp  = "0a10aced202194944a000001"
 )
 
 var (
-	ada    = sdk.Identity{UserID: 1, Name: "Ada", Roles: []string{"administrator"}, Permissions: []string{"organizations.view", "organizations.manage"}}
+	ada    = sdk.Identity{UserID: 1, Name: "Ada", Roles: []string{"administrator"}, Permissions: []string{"organizations.view", "organizations.manage", "organizations.devices"}}
 	staff  = sdk.Identity{UserID: 2, Name: "Sam", Roles: []string{"staff"}, Permissions: []string{"organizations.view"}}
 	ann    = sdk.Identity{UserID: 3, Name: "Ann", Roles: []string{"customer"}}
 	nobody = sdk.Identity{}

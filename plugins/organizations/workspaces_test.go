@@ -223,8 +223,9 @@ func TestPages_AreClosedToThoseWithoutThePermission(t *testing.T) {
 	manage := []string{"GET /workspaces/new", "POST /workspaces/new", "GET /workspaces/1/edit", "POST /workspaces/1/edit", "POST /workspaces/1/test", "GET /workspaces/1/remove",
 		"POST /workspaces/1/remove", "POST /workspaces/1/products/refresh", "POST /workspaces/1/products/10001/default", "GET /workspaces/1/clients/new", "POST /workspaces/1/clients/new",
 		"GET /workspaces/1/clients/old-client-1", "POST /workspaces/1/clients/old-client-1", "GET /workspaces/1/clients/old-client-1/delete",
-		"POST /workspaces/1/clients/old-client-1/delete", "POST /operations/1/hand-over", "GET /workspaces/1/team/new", "POST /workspaces/1/team/new"}
-	view := []string{"GET ", "GET /workspaces/1", "GET /workspaces/1/products", "GET /workspaces/1/clients", "GET /operations", "GET /operations/1", "GET /workspaces/1/team"}
+		"POST /workspaces/1/clients/old-client-1/delete", "POST /operations/1/hand-over", "GET /workspaces/1/team/new", "POST /workspaces/1/team/new",
+		"GET /workspaces/1/devices/" + lamp, "POST /workspaces/1/devices/" + lamp, "GET /workspaces/1/devices/" + lamp + "/remove", "POST /workspaces/1/devices/" + lamp + "/remove"}
+	view := []string{"GET ", "GET /workspaces/1", "GET /workspaces/1/products", "GET /workspaces/1/clients", "GET /operations", "GET /operations/1", "GET /workspaces/1/team", "GET /workspaces/1/devices"}
 	if want := len(manage) + len(view); want != len(b.Manifest.Pages)+countDouble(b) {
 		t.Errorf("the matrix has %d entries, the manifest %d", want, len(b.Manifest.Pages)+countDouble(b))
 	}
@@ -248,7 +249,8 @@ func TestPages_AreClosedToThoseWithoutThePermission(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/workspaces/2", "/workspaces/x", "/workspaces/2/clients", "/workspaces/1/clients?product=10003", "/workspaces/1/clients?product=../../user", "/operations/7",
-		"/workspaces/2/clients/old-client-1", "/workspaces/1/clients/new?product=10003&purpose=server", "/workspaces/1/team?product=10003"} {
+		"/workspaces/2/clients/old-client-1", "/workspaces/1/clients/new?product=10003&purpose=server", "/workspaces/1/team?product=10003",
+		"/workspaces/1/devices?product=10003", "/workspaces/1/devices/" + lamp, "/workspaces/1/devices/" + lamp + "?product=10003", "/workspaces/1/devices/events?product=10001"} {
 		if a := b.Get(ada, root+path); a.Status != http.StatusNotFound {
 			t.Errorf("forged %s: %d", path, a.Status)
 		}
