@@ -21,7 +21,7 @@ type Options struct {
 	Log          *slog.Logger
 	Now          func() time.Time // for tests; the clock when nil
 	Limits       Limits           // zero values take the default
-	HashParallel int              // how many passwords are hashed at once, 19 MiB each; 0: as many as processors
+	HashParallel int              // how many passwords are hashed at once, 19 MiB each; 0: half as many as processors
 
 	RegistrationOpen func() bool                  // nil: open
 	KnownPermission  func(permission string) bool // nil: any well-formed one
@@ -65,7 +65,8 @@ func New(ctx context.Context, st *store.Store, o Options) (*Service, error) {
 		o.Now = time.Now
 	}
 	if o.HashParallel <= 0 {
-		o.HashParallel = runtime.GOMAXPROCS(0)
+		// Each takes a processor and 19 MiB: signing in must leave room for everybody's pages.
+		o.HashParallel = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	s := &Service{
 		o: o, store: st, log: o.Log, limits: o.Limits.orDefault(), hasher: newHasher(o.HashParallel),

@@ -152,8 +152,9 @@ func (s *site) idle(t *testing.T, n int) []jobs.Run {
 		if err != nil || slices.ContainsFunc(list, func(j jobs.Job) bool { return j.Running }) {
 			return false
 		}
+		// A run can begin between the two looks.
 		runs, err = s.Runs(t.Context(), "", "", 50)
-		return err == nil && len(runs) == n
+		return err == nil && len(runs) == n && !slices.ContainsFunc(runs, func(r jobs.Run) bool { return r.EndedAt.IsZero() })
 	})
 	return runs
 }
