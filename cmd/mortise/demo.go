@@ -142,6 +142,7 @@ func announceDemo(t *terminal, asJSON, bare bool, d demoReady) {
 		"sign in at the simulated Particle with the account above, allow the access",
 		"open Devices, then the lamp, and call led with on",
 		"sign in as the administrator in another browser, open Modules, pause devices, resume it",
+		"enable organizations under Modules, and add a workspace: address " + d.Particle.URL + ", token " + plugins.ParticleDemoAPIToken,
 		"break the cloud at " + d.Particle.URL + "/__sim and see how the pages explain it",
 	}
 	if bare {

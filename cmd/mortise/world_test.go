@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -31,6 +32,9 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "mortise")
+	if err := watchModules(); err != nil {
+		return "", err
+	}
 	args := []string{"build", "-o", path}
 	if raceEnabled {
 		args = append(args, "-race")
@@ -41,6 +45,27 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// watchModules looks at every file of the modules and themes: the test cache notices what a test looks at, and these tests run
+// programs that the compiler does not see in this package.
+func watchModules() error {
+	for _, root := range []string{"../../plugins", "../../themes"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				if err == nil && d.Name() == "bin" {
+					return filepath.SkipDir
+				}
+				return err
+			}
+			_, err = os.Stat(path)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("look at the modules: %w", err)
+		}
+	}
+	return nil
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
