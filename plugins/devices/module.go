@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"mortise/core/sdk"
@@ -20,7 +19,7 @@ type Devices struct {
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 	patience
 
-	clouds sync.Map // base URL to *particle.Client
+	clouds particle.Clouds
 	lists  *lists
 	live   *live
 	calls  *callLog
@@ -61,10 +60,7 @@ func (m *Devices) Stop(context.Context) error {
 	if m.live != nil {
 		m.live.close()
 	}
-	m.clouds.Range(func(_, c any) bool {
-		c.(*particle.Client).Close()
-		return true
-	})
+	m.clouds.Close()
 	return nil
 }
 
@@ -83,15 +79,7 @@ func (m *Devices) route() {
 // ServeHTTP answers the pages.
 func (m *Devices) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.routes.ServeHTTP(w, r) }
 
-// cloud is the client of a Particle cloud. Clients keep connections, so there is one for each address.
+// cloud is the client of a Particle cloud.
 func (m *Devices) cloud(baseURL string) (*particle.Client, error) {
-	if c, ok := m.clouds.Load(baseURL); ok {
-		return c.(*particle.Client), nil
-	}
-	c, err := particle.New(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
-	if err != nil {
-		return nil, err
-	}
-	kept, _ := m.clouds.LoadOrStore(baseURL, c)
-	return kept.(*particle.Client), nil
+	return m.clouds.Of(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
 }

@@ -22,7 +22,7 @@ type Linking struct {
 	now     func() time.Time
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 
-	clouds     sync.Map // base URL to *particle.Client
+	clouds     particle.Clouds
 	renewals   singleflight.Group
 	accounts   [256]sync.Mutex // one account's token changes in one place at a time; indexed by id
 	configured atomic.Int64    // unix time of the last change of the settings: older failures are not findings any more
@@ -64,10 +64,7 @@ func (m *Linking) Stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 	}
-	m.clouds.Range(func(_, c any) bool {
-		c.(*particle.Client).Close()
-		return true
-	})
+	m.clouds.Close()
 	return nil
 }
 
@@ -100,17 +97,9 @@ func (m *Linking) route() {
 // ServeHTTP answers the pages.
 func (m *Linking) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.routes.ServeHTTP(w, r) }
 
-// cloud is the client of a Particle cloud. Clients keep connections, so there is one for each address.
+// cloud is the client of a Particle cloud.
 func (m *Linking) cloud(baseURL string) (*particle.Client, error) {
-	if c, ok := m.clouds.Load(baseURL); ok {
-		return c.(*particle.Client), nil
-	}
-	c, err := particle.New(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
-	if err != nil {
-		return nil, err
-	}
-	kept, _ := m.clouds.LoadOrStore(baseURL, c)
-	return kept.(*particle.Client), nil
+	return m.clouds.Of(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
 }
 
 // lockAccount keeps two changes of one account's token apart, such as a renewal and an unlinking.

@@ -19,7 +19,7 @@ type Organizations struct {
 	now     func() time.Time
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 
-	clouds     sync.Map       // base URL to *particle.Client
+	clouds     particle.Clouds
 	changing   sync.Map       // workspace id to *sync.Mutex, see lock
 	refreshing sync.Map       // workspace id to *sync.Mutex: one refresh of its products at a time
 	background sync.WaitGroup // resuming after the start
@@ -62,10 +62,7 @@ func (m *Organizations) Stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 	}
-	m.clouds.Range(func(_, c any) bool {
-		c.(*particle.Client).Close()
-		return true
-	})
+	m.clouds.Close()
 	return nil
 }
 
@@ -113,17 +110,9 @@ func (m *Organizations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.routes.ServeHTTP(w, r)
 }
 
-// cloud is the client of a Particle cloud. Clients keep connections, so there is one for each address.
+// cloud is the client of a Particle cloud.
 func (m *Organizations) cloud(baseURL string) (*particle.Client, error) {
-	if c, ok := m.clouds.Load(baseURL); ok {
-		return c.(*particle.Client), nil
-	}
-	c, err := particle.New(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
-	if err != nil {
-		return nil, err
-	}
-	kept, _ := m.clouds.LoadOrStore(baseURL, c)
-	return kept.(*particle.Client), nil
+	return m.clouds.Of(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
 }
 
 // canManage tells whether the visitor may change things, for what a page offers.
