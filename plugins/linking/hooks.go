@@ -8,14 +8,15 @@ import (
 	"mortise/core/sdk"
 )
 
-// Deliver hears that a person is gone: links are revoked and erased, attempts forgotten. Delivered twice, it finds nothing left.
+// Deliver hears that a person is gone, or wants everything about them erased: links are revoked and erased, attempts forgotten.
+// Delivered twice, it finds nothing left.
 func (m *Linking) Deliver(ctx context.Context, event sdk.Event) error {
-	if event.Name != "user.deleted" {
+	if event.Name != "user.deleted" && event.Name != "user.erase_requested" {
 		return nil
 	}
 	userID, ok := userOf(event.Subject)
 	if !ok {
-		m.host.Log().Warn("a deletion without a readable subject was skipped", "subject", event.Subject)
+		m.host.Log().Warn("an erasure without a readable subject was skipped", "subject", event.Subject)
 		return nil
 	}
 	list, err := m.records.everyAccount(ctx, userID)

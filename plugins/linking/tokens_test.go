@@ -217,22 +217,57 @@ func TestUnlink_ForgetsATokenThatCannotBeRevokedForAWeek(t *testing.T) {
 	}
 }
 
-func TestDeletedPerson_LeavesNothingBehind(t *testing.T) {
+func TestErasedPerson_LeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for _, fact := range []string{"user.deleted", "user.erase_requested"} {
+		t.Run(fact, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.link(t, ann)
+			b.link(t, bob)
+			token := b.tokens(t, ann)[0].AccessToken
+			for range 2 { // facts arrive at least once
+				if err := b.module.Deliver(t.Context(), sdk.Event{Name: fact, Subject: "user/2", Payload: []byte(`{"user_id":2}`)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var list struct{ Attempts []attemptView }
+			if err := b.Get(admin, "/admin/linking/attempts").Decode(&list); err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Attempts) != 1 || list.Attempts[0].UserID != bob.UserID || len(b.Host.Sealed(secretToken)) != 1 || len(b.tokens(t, bob)) != 1 {
+				t.Errorf("attempts = %+v, %d tokens", list.Attempts, len(b.Host.Sealed(secretToken)))
+			}
+			if b.cloud.RevokeToken(token) || len(b.Host.Sealed(secretRevocation)) != 0 || len(b.tokens(t, ann)) != 0 {
+				t.Error("Particle still had the token, or something of it is left here")
+			}
+			if n := len(b.Host.Events("linking.account_unlinked")); n != 1 {
+				t.Errorf("%d facts were published", n)
+			}
+		})
+	}
+}
+
+func TestErasedPerson_KeepsOnlyWhatMustStillBeRevoked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.link(t, ann)
-	b.link(t, bob)
-	for range 2 { // facts arrive at least once
-		if err := b.module.Deliver(t.Context(), sdk.Event{Name: "user.deleted", Subject: "user/2", Payload: []byte(`{"user_id":2}`)}); err != nil {
+	b.cloud.Faults.Set(particletest.Faults{Rules: []particletest.Rule{{Prefix: "/v1/", Status: 500}}})
+	for range 2 {
+		if err := b.module.Deliver(t.Context(), sdk.Event{Name: "user.erase_requested", Subject: "user/2"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var list struct{ Attempts []attemptView }
-	if err := b.Get(admin, "/admin/linking/attempts").Decode(&list); err != nil {
+	if len(b.Host.Sealed(secretToken)) != 0 || len(b.Host.Sealed(secretRevocation)) != 1 {
+		t.Errorf("sealed: %d tokens, %d revocations", len(b.Host.Sealed(secretToken)), len(b.Host.Sealed(secretRevocation)))
+	}
+	b.cloud.Faults.Set(particletest.Faults{})
+	b.clock.forward(time.Hour)
+	if err := b.module.Run(t.Context(), "revoke"); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Attempts) != 1 || list.Attempts[0].UserID != bob.UserID || len(b.Host.Sealed(secretToken)) != 1 || len(b.tokens(t, bob)) != 1 {
-		t.Errorf("attempts = %+v, %d tokens", list.Attempts, len(b.Host.Sealed(secretToken)))
+	if n := len(b.Host.Sealed(secretRevocation)); n != 0 {
+		t.Errorf("%d tokens wait on", n)
 	}
 }
 
