@@ -66,6 +66,8 @@ var rules = map[string]rule{
 	"plugins/internal/particle":              {ours: []string{"core/fault"}, only: []string{"golang.org/x/oauth2"}},
 	"plugins":                                {ours: []string{"plugins/internal/particle/particletest"}},
 	"plugins/internal/tokenapi":              {},
+	"plugins/internal/attachapi":             {},
+	"plugins/internal/productapi":            {ours: []string{"plugins/internal/particle"}},
 	"plugins/internal/moduletest":            {ours: []string{"core/sdk", "core/fault", "core/manifest", "core/router", "core/store", "core/tunnel", "core/identity", "core/services", "core/hostapi"}, only: gorm},
 	"plugins/internal/particle/particletest": {},
 	"plugins/customers/site":                 {ours: []string{"core/sdk", "core/fault"}, only: gorm},
