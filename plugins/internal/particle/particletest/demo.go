@@ -65,7 +65,7 @@ func (s *Server) seedDemo(email, password string) {
 // siteScopes are what a site needs that lists, controls and hands over a product's devices and keeps its customers.
 var siteScopes = strings.Fields("products:list products:get devices:list devices:get devices:update devices:ping devices:import " +
 	"devices:remove devices:release devices.function:call devices.variable:get events:get events:send customers:list customers:update " +
-	"customers:remove clients:list clients:create clients:update clients:remove teams.users:list teams.users:update")
+	"customers:remove clients:list clients:create clients:update clients:remove teams.users:list teams.users:invite teams.users:update teams.users:remove")
 
 // seedOwnDevices adds the devices that the account has claimed.
 func (s *Server) seedOwnDevices(email string) {
