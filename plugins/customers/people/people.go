@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"mortise/core/sdk"
 	"mortise/plugins/customers/site"
@@ -13,7 +15,8 @@ import (
 type People struct {
 	*Directory
 
-	importing  sync.Mutex // one import works at a time
+	recent     recent
+	importing  atomic.Bool // one at a time
 	background sync.WaitGroup
 }
 
@@ -35,13 +38,43 @@ func (p *People) Stop(ctx context.Context) error {
 }
 
 // Routes adds the pages.
-func (p *People) Routes(*http.ServeMux) {}
+func (p *People) Routes(mux *http.ServeMux) {
+	const person = " " + root + "/people/{person}"
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET " + root:                              p.showList,
+		"GET " + root + "/export":                  p.export,
+		"GET " + root + "/new":                     p.showAdd,
+		"POST " + root + "/new":                    p.add,
+		"GET " + root + "/import":                  p.showUpload,
+		"POST " + root + "/import":                 p.upload,
+		"GET " + root + "/imports/{import}":        p.showImport,
+		"POST " + root + "/imports/{import}":       p.steerImport,
+		"GET " + root + "/imports/{import}/report": p.report,
+		"GET" + person:                             p.showPerson,
+		"POST" + person + "/notes":                 p.addNote,
+		"GET" + person + "/notes/{note}":           p.showNote,
+		"POST" + person + "/notes/{note}":          p.changeNote,
+		"POST" + person + "/invite":                p.resend,
+		"GET" + person + "/block":                  p.confirmBlock,
+		"POST" + person + "/block":                 p.block,
+		"GET" + person + "/delete":                 p.confirmDelete,
+		"POST" + person + "/delete":                p.delete,
+	} {
+		mux.HandleFunc(pattern, handler)
+	}
+}
+
+const keepImports = 90 * 24 * time.Hour
 
 // Run does this part's share of a job.
 func (p *People) Run(ctx context.Context, job string) (mine bool, err error) {
 	switch job {
 	case "sync":
 		return true, p.Sync(ctx)
+	case "import":
+		return true, p.Import(ctx)
+	case "retention":
+		return true, p.store.forgetImports(ctx, p.site.Now().Add(-keepImports))
 	}
 	return false, nil
 }

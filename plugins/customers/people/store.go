@@ -10,7 +10,6 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"mortise/core/fault"
 	"mortise/plugins/customers/history"
 	"mortise/plugins/customers/site"
 )
@@ -206,14 +205,6 @@ func (s store) claim(tx *gorm.DB, ids []int64, since time.Time, by history.Actor
 	}
 	return tx.Model(&history.Entry{}).Where("user_id IN ? AND kind IN ? AND by_id = 0 AND at >= ?", ids, kinds, since).
 		Updates(map[string]any{"by_id": by.ID, "by_name": by.Name}).Error
-}
-
-// unknown is fault.NotFound for what a person may have deleted in another window.
-func unknown(err error, message string) error {
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return fault.New(fault.NotFound, "%s", message)
-	}
-	return err
 }
 
 // searchText is what a search looks into.

@@ -26,7 +26,6 @@ const (
 	kindUnlinked   = "unlinked"
 	kindDead       = "link_dead"
 	kindNote       = "note"
-	kindDeleted    = "deleted"
 )
 
 const (
@@ -158,6 +157,14 @@ func (d *Directory) tell(tx *gorm.DB, ids []int64, told []history.Entry, c chang
 		return err
 	}
 	return d.store.claim(tx, ids, c.since, c.by, kindMade, kindInvited, kindBlocked, kindUnblocked)
+}
+
+// invitedAgain writes that customers who are in the list got another invitation.
+func (d *Directory) invitedAgain(ctx context.Context, ids []int64, c change) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return d.store.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return d.tell(tx, ids, nil, c) })
 }
 
 // countDevices fills in what newcomers have already.
@@ -309,4 +316,3 @@ func (d *Directory) Glance(ctx context.Context) {
 		d.site.Host.Log().Warn("who was seen last could not be asked for; the job does it", "error", err)
 	}
 }
-

@@ -1,0 +1,35 @@
+package people
+
+import "sync"
+
+// recent remembers what the last forms have led to, so that one that is sent twice acts once.
+type recent struct {
+	mu    sync.Mutex
+	done  map[string]int64 // the form's word to a customer
+	order []string
+}
+
+const mostRecent = 1000
+
+func (r *recent) get(once string) (id int64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, ok = r.done[once]
+	return id, ok
+}
+
+func (r *recent) put(once string, id int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = map[string]int64{}
+	}
+	if _, ok := r.done[once]; !ok {
+		r.order = append(r.order, once)
+	}
+	r.done[once] = id
+	if len(r.order) > mostRecent {
+		delete(r.done, r.order[0])
+		r.order = r.order[1:]
+	}
+}
