@@ -79,6 +79,9 @@ const (
 	opUserRotate   = "user_rotate"
 	opDeviceChange = "device_change"
 	opDeviceRemove = "device_remove"
+	opDeviceImport = "device_import" // stands for an import, which goes on by itself
+	opMemberInvite = "member_invite"
+	opMemberRemove = "member_remove"
 )
 
 // operation is one change at Particle and here. It is written before Particle is called.
@@ -112,6 +115,9 @@ func (m *Organizations) Migrations() []sdk.Migration {
 	return []sdk.Migration{
 		sdkdb.Migration(1, "create workspaces, products and operations", func(tx *gorm.DB) error {
 			return tx.Migrator().CreateTable(&workspace{}, &product{}, &operation{})
+		}),
+		sdkdb.Migration(2, "create imports and organizations", func(tx *gorm.DB) error {
+			return tx.Migrator().CreateTable(&deviceImport{}, &importLine{}, &organization{})
 		}),
 	}
 }

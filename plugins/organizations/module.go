@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type Organizations struct {
 	clouds     particle.Clouds
 	changing   sync.Map       // workspace id to *sync.Mutex, see lock
 	refreshing sync.Map       // workspace id to *sync.Mutex: one refresh of its products at a time
+	importing  sync.Map       // import id to *sync.Mutex: one at a time works on it
+	pace       time.Duration  // between calls that an import makes one by one; tests have none
 	background sync.WaitGroup // resuming after the start
 }
 
@@ -29,6 +32,7 @@ type Organizations struct {
 func New() *Organizations {
 	return &Organizations{
 		now:    func() time.Time { return time.Now().UTC() },
+		pace:   100 * time.Millisecond,
 		limits: particle.Timeouts{Connect: 5 * time.Second, Token: 10 * time.Second, Call: 10 * time.Second},
 	}
 }
@@ -44,7 +48,8 @@ func (m *Organizations) Start(_ context.Context, host sdk.Host) error {
 	m.background.Add(1)
 	go func() {
 		defer m.background.Done()
-		if err := m.resumeAll(host.Context()); err != nil && host.Context().Err() == nil {
+		err := errors.Join(m.resumeAll(host.Context()), m.resumeImports(host.Context()))
+		if err != nil && host.Context().Err() == nil {
 			host.Log().Warn("operations that were cut short could not be looked at; the job does it again", "error", err)
 		}
 	}()
@@ -96,6 +101,13 @@ func (m *Organizations) route() {
 		"POST" + ws + "/devices/{device}":                            m.changeDevice,
 		"GET" + ws + "/devices/{device}/remove":                      m.confirmRemoveDevice,
 		"POST" + ws + "/devices/{device}/remove":                     m.removeDevice,
+		"GET" + ws + "/imports":                                      m.listImports,
+		"GET" + ws + "/imports/new":                                  m.newImport,
+		"POST" + ws + "/imports/new":                                 m.createImport,
+		"GET" + ws + "/imports/{import}":                             m.showImport,
+		"GET" + ws + "/imports/{import}/report":                      m.reportImport,
+		"POST" + ws + "/imports/{import}/cancel":                     m.cancelImport,
+		"POST" + ws + "/imports/{import}/go-on":                      m.goOn,
 		"GET /admin/organizations/operations":                        m.listOperations,
 		"GET /admin/organizations/operations/{operation}":            m.showOperation,
 		"POST /admin/organizations/operations/{operation}/hand-over": m.handOver,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -152,11 +153,11 @@ func (m *Organizations) eraseSecret(ctx context.Context, op *operation) error {
 func (m *Organizations) Run(ctx context.Context, job string) error {
 	switch job {
 	case "resume":
-		return m.resumeAll(ctx)
+		return errors.Join(m.resumeAll(ctx), m.resumeImports(ctx))
 	case "health":
 		return m.examineAll(ctx)
 	case "retention":
-		return m.records.forget(ctx, keepFor)
+		return errors.Join(m.records.forget(ctx, keepFor), m.records.forgetImports(ctx, keepFor))
 	}
 	return fault.New(fault.NotFound, "There is no job %q.", job)
 }
@@ -179,17 +180,21 @@ type operationView struct {
 	HandOver    bool       `json:"can_hand_over"`
 	SecretUntil *time.Time `json:"secret_until"`
 	Path        string     `json:"path"`
+	ImportPath  string     `json:"import_path"` // "" when it is no import
 }
 
 var opTitles = map[string]string{opClientCreate: "Create an OAuth client", opClientChange: "Change an OAuth client", opClientDelete: "Delete an OAuth client",
 	opUserCreate: "Create an API user", opUserRotate: "Renew the workspace's token",
-	opDeviceChange: "Change a device", opDeviceRemove: "Take a device out of its product",
+	opDeviceChange: "Change a device", opDeviceRemove: "Take a device out of its product", opDeviceImport: "Import devices",
 	opHandOver: "Use an OAuth client for account linking"}
 
 func (m *Organizations) viewOfOperation(op *operation) operationView {
 	v := operationView{ID: op.ID, Kind: op.Kind, Title: opTitles[op.Kind], Workspace: op.Workspace, WorkspaceID: op.WorkspaceID, ProductID: op.ProductID, Subject: op.Subject,
 		Name: op.Name, State: op.State, Sentence: op.Sentence, UserName: op.UserName, StartedAt: op.StartedAt, EndedAt: op.EndedAt,
 		Path: "/admin/organizations/operations/" + keyOf(op.ID)}
+	if op.Kind == opDeviceImport {
+		v.Subject, v.ImportPath = "", importsPath(op.WorkspaceID)+"/"+pathEscape(op.Subject)
+	}
 	if m.mayHandOver(op) {
 		v.HandOver, v.SecretUntil = true, op.SecretUntil
 	}

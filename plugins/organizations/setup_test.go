@@ -102,7 +102,8 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) prepare(m *Organizations) {
 	m.now = b.clock.now
-	m.limits = particle.Timeouts{Connect: time.Second, Token: 600 * time.Millisecond, Call: 600 * time.Millisecond}
+	m.limits = particle.Timeouts{Connect: time.Second, Token: 600 * time.Millisecond, Call: 600 * time.Millisecond, Device: 600 * time.Millisecond}
+	m.pace = 0
 }
 
 // restart starts the module's program anew on the same store, as after a kill, and waits until it has looked at what was left.

@@ -19,7 +19,10 @@ type records struct {
 	now func() time.Time
 }
 
-const maxWorkspaces = 100
+const (
+	maxWorkspaces    = 100
+	maxOrganizations = 100
+)
 
 func (s *records) workspaces(ctx context.Context) ([]workspace, error) {
 	var list []workspace
@@ -75,6 +78,9 @@ func (s *records) note(ctx context.Context, id int64, fields map[string]any) err
 func (s *records) remove(ctx context.Context, id int64) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Where("workspace_id = ?", id).Delete(&product{}).Error; err != nil {
+			return err
+		}
+		if err := dropOf(tx, id); err != nil {
 			return err
 		}
 		return tx.Where("id = ?", id).Delete(&workspace{}).Error
