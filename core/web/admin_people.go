@@ -90,6 +90,7 @@ type personData struct {
 	Sessions []identity.Session `json:"sessions"`
 	Self     bool               `json:"self"` // the visitor's own account
 	Rights   []rightData        `json:"rights"`
+	Confirm  bool               `json:"confirm"` // the form needs the visitor's password
 }
 
 // roleTick is one box of the form.
@@ -125,6 +126,7 @@ func (s *Server) personPage(v *visit, u identity.User, f form) (theme.Page, erro
 	on := u.Roles
 	if f != nil {
 		data.Name, data.Email, on = f.text("name"), f.text("email"), f.list("roles")
+		data.Confirm = v.stale() && s.empowers(u.Roles, on)
 	}
 	for _, r := range roles {
 		data.Roles = append(data.Roles, roleTick{r.ID, r.Title, r.Description, slices.Contains(on, r.ID)})
@@ -188,7 +190,12 @@ func (s *Server) personSave(v *visit) error {
 		}
 	}
 	ctx := v.ctx()
-	err = s.o.People.UpdateUser(ctx, v.actor(), u.ID, change)
+	if s.empowers(u.Roles, f.list("roles")) {
+		err = v.confirm(f)
+	}
+	if err == nil {
+		err = s.o.People.UpdateUser(ctx, v.actor(), u.ID, change)
+	}
 	if err == nil && (f.has("_roles") || f.has("roles")) { // a browser sends nothing for boxes that are all empty
 		_, err = s.o.People.SetRoles(ctx, v.actor(), u.ID, f.list("roles"))
 	}
@@ -202,6 +209,22 @@ func (s *Server) personSave(v *visit) error {
 	return v.redirect(personPath(u.ID), sdk.Message{Tone: sdk.Good, Text: "The changes are saved."})
 }
 
+// empowers tells whether roles that somebody gets beside those they have bring something with power over the site.
+func (s *Server) empowers(has, gets []string) bool {
+	granted, restricted := s.o.People.Matrix().Granted, s.restricted()
+	return slices.ContainsFunc(gets, func(role string) bool {
+		if slices.Contains(has, role) {
+			return false
+		}
+		for permission, given := range granted[role] {
+			if given && restricted[permission] {
+				return true
+			}
+		}
+		return role == identity.RoleAdministrator
+	})
+}
+
 func personPath(id int64) string { return "/admin/people/" + strconv.FormatInt(id, 10) }
 
 func (s *Server) newPersonPage(v *visit, f form) (theme.Page, error) {
@@ -211,6 +234,7 @@ func (s *Server) newPersonPage(v *visit, f form) (theme.Page, error) {
 	}
 	data := personData{Name: f.text("name"), Email: f.text("email"), Sessions: []identity.Session{}, Rights: []rightData{}}
 	chosen := f.list("roles")
+	data.Confirm = f != nil && v.stale() && s.empowers(nil, chosen)
 	if f == nil {
 		chosen = []string{identity.RoleCustomer}
 	}
@@ -235,7 +259,13 @@ func (s *Server) personCreate(v *visit) error {
 		return err
 	}
 	ctx := v.ctx()
-	made, err := s.o.People.CreateUser(ctx, v.actor(), identity.NewUser{Name: f.text("name"), Email: f.text("email"), Roles: f.list("roles")})
+	var made identity.User
+	if s.empowers(nil, f.list("roles")) {
+		err = v.confirm(f)
+	}
+	if err == nil {
+		made, err = s.o.People.CreateUser(ctx, v.actor(), identity.NewUser{Name: f.text("name"), Email: f.text("email"), Roles: f.list("roles")})
+	}
 	if err != nil {
 		page, pageErr := s.newPersonPage(v, f)
 		if pageErr != nil {

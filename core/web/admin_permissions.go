@@ -181,14 +181,20 @@ func (m matrixView) path() string {
 	return "/admin/permissions?" + query.Encode()
 }
 
-// givesPower tells whether one of the changes gives a role something with power over the site.
-func (s *Server) givesPower(changes []identity.Change) bool {
+// restricted tells of each permission whether it has power over the site.
+func (s *Server) restricted() map[string]bool {
 	restricted := map[string]bool{}
 	for _, g := range s.permissionGroups() {
 		for _, p := range g.Permissions {
 			restricted[p.ID] = p.Restricted
 		}
 	}
+	return restricted
+}
+
+// givesPower tells whether one of the changes gives a role something with power over the site.
+func (s *Server) givesPower(changes []identity.Change) bool {
+	restricted := s.restricted()
 	return slices.ContainsFunc(changes, func(c identity.Change) bool { return c.Want && !c.Seen && restricted[c.Permission] })
 }
 

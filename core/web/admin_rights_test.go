@@ -164,3 +164,35 @@ func TestPower_NeedsAPasswordThatWasGivenNotLongAgo(t *testing.T) {
 		t.Errorf("the right password answered %d", a.status)
 	}
 }
+
+func TestPower_GivenWithARoleNeedsThePasswordToo(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	ada := o.boss("ada@example.com")
+	bob := o.person("bob@example.com", identity.RoleCustomer).ID
+	path := fmt.Sprintf("/admin/people/%d", bob)
+	isBoss := func() bool {
+		u, err := o.people.User(t.Context(), bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Administrator()
+	}
+	o.later(31 * time.Minute)
+	ada.get("/admin")
+	give := url.Values{"_roles": {"1"}, "roles": {"customer", "administrator"}}
+	if a := ada.post(path, give); a.status != 403 || isBoss() || !strings.Contains(a.body, `name="current_password"`) {
+		t.Fatalf("the role was given without the password: %d", a.status)
+	}
+	if a := ada.post("/admin/people", url.Values{"name": {"Eve"}, "email": {"eve@example.com"}, "roles": {"administrator"}}); a.status != 403 || !strings.Contains(a.body, `name="current_password"`) {
+		t.Errorf("an account with the role was made without the password: %d", a.status)
+	}
+	// Other changes do not ask.
+	if a := ada.post(path, url.Values{"name": {"Robert"}, "_roles": {"1"}, "roles": {"customer"}}); a.status != 303 {
+		t.Errorf("a new name answered %d", a.status)
+	}
+	give.Set("current_password", password)
+	if a := ada.post(path, give); a.status != 303 || !isBoss() {
+		t.Errorf("the right password answered %d", a.status)
+	}
+}
