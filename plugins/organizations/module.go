@@ -20,6 +20,11 @@ type Organizations struct {
 	now     func() time.Time
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 
+	patience   patience            // of the service particle.product
+	hubOptions particle.HubOptions // of its event streams
+	fleets     *fleets
+	streams    *streams
+
 	clouds     particle.Clouds
 	changing   sync.Map       // workspace id to *sync.Mutex, see lock
 	refreshing sync.Map       // workspace id to *sync.Mutex: one refresh of its products at a time
@@ -31,9 +36,10 @@ type Organizations struct {
 // New makes the module; Start gives it the site.
 func New() *Organizations {
 	return &Organizations{
-		now:    func() time.Time { return time.Now().UTC() },
-		pace:   100 * time.Millisecond,
-		limits: particle.Timeouts{Connect: 5 * time.Second, Token: 10 * time.Second, Call: 10 * time.Second},
+		now:      func() time.Time { return time.Now().UTC() },
+		pace:     100 * time.Millisecond,
+		limits:   particle.Timeouts{Connect: 5 * time.Second, Token: 10 * time.Second, Call: 10 * time.Second, Device: deviceWait},
+		patience: defaultPatience,
 	}
 }
 
@@ -44,6 +50,7 @@ func (m *Organizations) Start(_ context.Context, host sdk.Host) error {
 		return err
 	}
 	m.host, m.records, m.routes = host, &records{db: db, now: m.now}, http.NewServeMux()
+	m.fleets, m.streams = newFleets(m), newStreams(m)
 	m.route()
 	m.background.Add(1)
 	go func() {
@@ -56,11 +63,13 @@ func (m *Organizations) Start(_ context.Context, host sdk.Host) error {
 	return nil
 }
 
-// Stop waits for the resuming that Start began.
+// Stop ends the event streams, and waits for them and for what Start began.
 func (m *Organizations) Stop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		m.background.Wait()
+		m.streams.close()
+		m.fleets.close()
 		close(done)
 	}()
 	select {

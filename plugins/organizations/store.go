@@ -117,6 +117,13 @@ func (s *records) product(ctx context.Context, workspaceID int64, number string)
 	return found(&p, err, "The workspace has no such product.")
 }
 
+// servedProducts lists the products of all workspaces, at most n of them.
+func (s *records) servedProducts(ctx context.Context, n int) ([]product, error) {
+	var list []product
+	err := s.db.WithContext(ctx).Order("workspace_id, name, product_id").Limit(n).Find(&list).Error
+	return list, err
+}
+
 // countProducts tells how many products each workspace has.
 func (s *records) countProducts(ctx context.Context) (map[int64]int, error) {
 	var rows []struct {

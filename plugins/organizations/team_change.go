@@ -68,6 +68,7 @@ func (m *Organizations) swap(ctx context.Context, a *access, op *operation, toke
 }
 
 func (m *Organizations) adopted(ctx context.Context, w *workspace, username string) error {
+	defer m.renewed(w.ID)
 	now := m.now()
 	w.APIUser, w.CredentialAt = username, &now
 	return m.records.note(ctx, w.ID, map[string]any{"api_user": username, "credential_at": &now, "expires_at": nil, "username": ""})

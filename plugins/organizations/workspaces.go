@@ -205,6 +205,7 @@ func (m *Organizations) keepCredential(ctx context.Context, ws *workspace, token
 	if err := m.host.Secrets().Set(ctx, "credential", keyOf(ws.ID), ws.BaseURL+" "+token); err != nil {
 		return err
 	}
+	defer m.renewed(ws.ID)
 	now := m.now()
 	ws.CredentialAt, ws.APIUser = &now, ""
 	return m.records.note(ctx, ws.ID, map[string]any{"credential_at": &now, "health": healthUnknown, "problem": "", "sentence": "", "remedy": "", "checks": "", "expires_at": nil, "username": "", "api_user": ""})
@@ -304,6 +305,7 @@ func (m *Organizations) removeWorkspace(w http.ResponseWriter, r *http.Request) 
 		sdk.Fail(w, r, err)
 		return
 	}
+	defer m.removed(ws.ID)
 	if err := m.records.remove(ctx, ws.ID); err != nil {
 		sdk.Fail(w, r, err)
 		return

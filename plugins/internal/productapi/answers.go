@@ -16,6 +16,7 @@ type Done struct{ Outcome }
 // Products is what the workspaces have, as Particle said last: at most every 15 minutes.
 type Products struct {
 	Products []ProductInfo `json:"products"`
+	More     bool          `json:"more"` // there are more than the 2,000 that are listed
 }
 
 // ProductInfo is one product of a workspace.
@@ -134,7 +135,7 @@ type Event struct {
 	Number      int64     `json:"number"` // grows, also over restarts
 	Name        string    `json:"name"`
 	Data        string    `json:"data"`      // cut after 16 KiB, then ending in "…"
-	DeviceID    string    `json:"device_id"` // "" when no device published it
+	DeviceID    string    `json:"device_id"` // "" when no device published it; what a person publishes may carry an id of that person
 	PublishedAt time.Time `json:"published_at"`
 }
 

@@ -94,13 +94,13 @@ func (c Client) Customers(ctx context.Context, q CustomerQuery) (Customers, erro
 
 // DeleteCustomer removes a customer at Particle with its tokens. particle.IsGone tells that there was none.
 func (c Client) DeleteCustomer(ctx context.Context, p Product, username string) error {
-	_, err := ask[Done](ctx, c, MethodCustomerD, CustomerRef{p, username})
+	_, err := ask[Done](ctx, c, MethodCustomerDelete, CustomerRef{p, username})
 	return err
 }
 
 // SetCustomerPassword replaces the password of a customer that has one at Particle.
 func (c Client) SetCustomerPassword(ctx context.Context, p Product, username, password string) error {
-	_, err := ask[Done](ctx, c, MethodCustomerPW, CustomerPassword{CustomerRef{p, username}, password})
+	_, err := ask[Done](ctx, c, MethodCustomerPassword, CustomerPassword{CustomerRef{p, username}, password})
 	return err
 }
 

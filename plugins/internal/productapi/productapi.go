@@ -15,22 +15,22 @@ import "time"
 
 // The service and its methods.
 const (
-	Service          = "particle.product"
-	MethodProducts   = "products"          // in: {} out: Products; nothing is asked at Particle
-	MethodDevices    = "devices"           // in: DeviceQuery out: Devices
-	MethodDevice     = "device"            // in: DeviceRef out: OneDevice
-	MethodStates     = "states"            // in: StateQuery out: States
-	MethodVariable   = "variable"          // in: Name out: Value
-	MethodCall       = "call"              // in: FunctionCall out: Returned; it is sent once and never again
-	MethodPublish    = "publish"           // in: Publication out: Done
-	MethodRename     = "rename"            // in: Name out: Done
-	MethodSignal     = "signal"            // in: SignalSwitch out: Done
-	MethodPing       = "ping"              // in: DeviceRef out: Pong
-	MethodRelease    = "release"           // in: DeviceRef out: Done; ends the ownership, the device stays in the product
-	MethodCustomers  = "customers"         // in: CustomerQuery out: Customers
-	MethodCustomerD  = "customer_delete"   // in: CustomerRef out: Done
-	MethodCustomerPW = "customer_password" // in: CustomerPassword out: Done
-	MethodEvents     = "events"            // in: Poll out: Events
+	Service                = "particle.product"
+	MethodProducts         = "products"          // in: {} out: Products; nothing is asked at Particle
+	MethodDevices          = "devices"           // in: DeviceQuery out: Devices
+	MethodDevice           = "device"            // in: DeviceRef out: OneDevice
+	MethodStates           = "states"            // in: StateQuery out: States
+	MethodVariable         = "variable"          // in: Name out: Value
+	MethodCall             = "call"              // in: FunctionCall out: Returned; it is sent once and never again
+	MethodPublish          = "publish"           // in: Publication out: Done
+	MethodRename           = "rename"            // in: Name out: Done
+	MethodSignal           = "signal"            // in: SignalSwitch out: Done
+	MethodPing             = "ping"              // in: DeviceRef out: Pong
+	MethodRelease          = "release"           // in: DeviceRef out: Done; ends the ownership, the device stays in the product
+	MethodCustomers        = "customers"         // in: CustomerQuery out: Customers
+	MethodCustomerDelete   = "customer_delete"   // in: CustomerRef out: Done
+	MethodCustomerPassword = "customer_password" // in: CustomerPassword out: Done
+	MethodEvents           = "events"            // in: Poll out: Events
 )
 
 // Limits of the inputs.
