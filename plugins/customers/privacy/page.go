@@ -114,7 +114,7 @@ func (p *Privacy) erasureView(ctx context.Context, e *erasure) erasureView {
 			v.By = u.Name
 		}
 	}
-	v.Steps = []stepView{{Title: "Every module was told", At: e.AskedAt}, {Title: "Nothing at Particle stands for the person", At: e.ParticleAt}}
+	v.Steps = []stepView{{Title: "Every module was told", At: e.AskedAt}, {Title: "Devices are detached, tokens are erased, and Particle is told", At: e.ParticleAt}}
 	if e.ModulesAt != nil || !e.DeleteAccount {
 		v.Steps = append(v.Steps, stepView{Title: "No module has anything left that need not stay", At: e.ModulesAt})
 	}

@@ -32,7 +32,6 @@ type part struct {
 	*Privacy
 	now      func() time.Time
 	routes   *http.ServeMux
-	deps     Deps
 	mu       sync.Mutex
 	asked    []string
 	stay     string // the reason with which deleting the account is refused
@@ -40,7 +39,6 @@ type part struct {
 	particle error  // what forgetting at Particle answers
 	forgot   []int64
 	devices  []Device
-	deaf     bool // facts are not taken
 }
 
 func (m *part) Start(ctx context.Context, host sdk.Host) error {
