@@ -3,6 +3,7 @@ package people
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"mortise/core/fault"
@@ -35,6 +36,7 @@ func (p *People) personOf(w http.ResponseWriter, r *http.Request) (person Person
 type noteView struct {
 	ID        int64      `json:"id"`
 	Text      string     `json:"text"`
+	Lines     []string   `json:"lines"` // of the text
 	ByName    string     `json:"by_name"`
 	At        time.Time  `json:"at"`
 	ChangedBy string     `json:"changed_by"`
@@ -45,7 +47,7 @@ type noteView struct {
 }
 
 func viewOfNote(r *http.Request, n *note) noteView {
-	return noteView{ID: n.ID, Text: n.Text, ByName: n.ByName, At: n.At, ChangedBy: n.ChangedBy, ChangedAt: n.ChangedAt, Version: n.Version,
+	return noteView{ID: n.ID, Text: n.Text, Lines: strings.Split(n.Text, "\n"), ByName: n.ByName, At: n.At, ChangedBy: n.ChangedBy, ChangedAt: n.ChangedAt, Version: n.Version,
 		Own: n.ByID == sdk.UserFrom(r.Context()).UserID, Path: PathOf(n.UserID) + "/notes/" + strconv.FormatInt(n.ID, 10)}
 }
 
