@@ -18,6 +18,8 @@ import (
 type People interface {
 	// Get gives a customer; fault.NotFound for who is none.
 	Get(ctx context.Context, id int64) (people.Person, error)
+	// Search finds up to n customers by name or address.
+	Search(ctx context.Context, text string, n int) ([]people.Person, error)
 	// SetDevices notes how many devices a customer has.
 	SetDevices(tx *gorm.DB, userID int64, n int) error
 }

@@ -299,3 +299,43 @@ func (s *records) counts(tx *gorm.DB, users []int64) (map[int64]int, error) {
 	}
 	return counts, nil
 }
+
+// pageOfPerson lists a page of a person's devices, the newest first, and counts them.
+func (s *records) pageOfPerson(ctx context.Context, userID int64, page, size int) ([]attachment, int64, error) {
+	q := s.db.WithContext(ctx).Model(&attachment{}).Where("user_id = ? AND detached_at IS NULL", userID).Session(&gorm.Session{})
+	var total int64
+	if err := q.Count(&total).Error; err != nil {
+		return nil, 0, err
+	}
+	list := []attachment{}
+	err := q.Order("attached_at DESC, device_id").Offset((page - 1) * size).Limit(size).Find(&list).Error
+	return list, total, err
+}
+
+// justDetached lists what a person had until after a time and nobody has now, the last first.
+func (s *records) justDetached(ctx context.Context, userID int64, since time.Time) ([]attachment, error) {
+	list := []attachment{}
+	err := s.db.WithContext(ctx).Where("user_id = ? AND detached_at > ?", userID, since).Order("detached_at DESC, device_id").Limit(50).Find(&list).Error
+	return list, err
+}
+
+// byAddress tells which customers have some addresses.
+func (s *records) byAddress(ctx context.Context, addresses []string) (map[string]known, error) {
+	var rows []known
+	found := make(map[string]known, len(addresses))
+	if len(addresses) == 0 {
+		return found, nil
+	}
+	err := s.db.WithContext(ctx).Table("customers_people").Where("lower(email) IN ?", addresses).Select("user_id, name, lower(email) AS email").Scan(&rows).Error
+	for _, row := range rows {
+		found[row.Email] = row
+	}
+	return found, err
+}
+
+// known is a customer of the site with the address that was looked for.
+type known struct {
+	UserID int64
+	Name   string
+	Email  string
+}
