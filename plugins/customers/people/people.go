@@ -23,6 +23,23 @@ type People struct {
 // New makes the part. Start is called before its first page is served.
 func New(s *site.Site) *People { return &People{Directory: NewDirectory(s)} }
 
+// Start gets the list ready. An empty one is filled in the background: the site may have had customers before it had this module.
+func (p *People) Start(ctx context.Context) error {
+	if err := p.Directory.Start(ctx); err != nil {
+		return err
+	}
+	if p.clock.Load() > 0 {
+		return nil
+	}
+	p.background.Go(func() {
+		ctx := p.site.Host.Context()
+		if err := p.Sync(ctx); err != nil && ctx.Err() == nil {
+			p.site.Host.Log().Warn("the list of customers could not be filled yet; the job does it", "error", err)
+		}
+	})
+	return nil
+}
+
 // Stop waits for the work that pages have begun.
 func (p *People) Stop(ctx context.Context) error {
 	done := make(chan struct{})

@@ -125,6 +125,7 @@ func newBench(t testing.TB, change ...func(*module)) *bench {
 		f(b.module)
 	}
 	b.Site = moduletest.Start(t, b.module, yaml, moduletest.Options{People: true})
+	b.people.background.Wait()
 	b.ada = b.colleague(t, "Ada", "ada@maker.example", "customers.view", "customers.manage", "customers.privacy")
 	b.staff = b.colleague(t, "Sam", "sam@maker.example", "customers.view")
 	return b
