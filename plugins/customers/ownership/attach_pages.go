@@ -106,10 +106,7 @@ func (o *Ownership) renderAttach(w http.ResponseWriter, r *http.Request, person 
 	v := sdk.View{Template: "owner_attach", Title: "Attach devices to " + person.Name, Breadcrumbs: append(people.Crumbs(person), sdk.Link{Title: "Devices", Path: personPath(person.ID) + "/devices"}), FieldErrors: wrong}
 	switch {
 	case failed != nil:
-		t = explain(failed)
-		if message, ok := fault.Visible(failed); ok && particle.KindOf(failed) == "" {
-			t = &trouble{Kind: fault.KindOf(failed).String(), Sentence: message, fault: fault.KindOf(failed)}
-		}
+		t = refusal(failed)
 		v.Status = t.fault.Status()
 	case len(wrong) > 0:
 		v.Status = http.StatusUnprocessableEntity
@@ -117,6 +114,15 @@ func (o *Ownership) renderAttach(w http.ResponseWriter, r *http.Request, person 
 	data["trouble"] = t
 	v.Data = data
 	sdk.Render(w, r, v)
+}
+
+// refusal explains why nothing was attached: in the words of the error, unless it is about the way to Particle.
+func refusal(err error) *trouble {
+	kind := fault.KindOf(err)
+	if message, ok := fault.Visible(err); ok && particle.KindOf(err) == "" && (kind == fault.Conflict || kind == fault.NotFound) {
+		return &trouble{Kind: kind.String(), Sentence: message, fault: kind}
+	}
+	return explain(err)
 }
 
 // candidates lists a page of the devices of a product, marking whose they are.
@@ -142,7 +148,7 @@ func (o *Ownership) candidates(r *http.Request, p Product, userID int64, f attac
 	for _, d := range page.Devices {
 		c := candidate{ID: d.ID, Name: d.Name, Online: d.Online, Owner: d.Owner, Chosen: chosen[d.ID]}
 		if h, ok := held[d.ID]; ok {
-			c.Mine, c.Holder, c.HolderPath = h.UserID == userID, nameOf(h.Person, "another customer"), personPath(h.UserID)+"/devices"
+			c.Mine, c.Holder, c.HolderPath = h.Row.UserID == userID, nameOf(h.Person, "another customer"), personPath(h.Row.UserID)+"/devices"
 		}
 		list = append(list, c)
 	}

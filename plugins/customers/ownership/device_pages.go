@@ -39,7 +39,7 @@ func (o *Ownership) listDevices(w http.ResponseWriter, r *http.Request) {
 	}
 	views := make([]deviceView, 0, len(rows))
 	for i := range rows {
-		views = append(views, viewOfDevice(&rows[i].attachment, rows[i].Person))
+		views = append(views, viewOfDevice(&rows[i].Row, rows[i].Person))
 	}
 	data := map[string]any{"devices": views, "q": f.text, "way": f.way, "ways": explainedWays, "products": optionsOf(usages), "total": total, "page": page, "per_page": size, "product": ""}
 	if chosen {

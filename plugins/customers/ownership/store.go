@@ -206,7 +206,7 @@ func (s *records) switchWay(tx *gorm.DB, workspaceID int64, productID string, wa
 
 // listed is an attached device with its customer, for lists.
 type listed struct {
-	attachment
+	Row    attachment `gorm:"embedded"`
 	Person string
 	Email  string
 }
@@ -256,7 +256,7 @@ func (s *records) holders(ctx context.Context, ids []string) (map[string]listed,
 			return nil, err
 		}
 		for _, row := range rows {
-			all[row.DeviceID] = row
+			all[row.Row.DeviceID] = row
 		}
 	}
 	return all, nil
