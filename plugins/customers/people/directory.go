@@ -90,6 +90,8 @@ func (d *Directory) Search(ctx context.Context, text string, n int) ([]Person, e
 // ErrStaff is the answer of Ensure for an address whose owner is more than a customer.
 var ErrStaff = fault.New(fault.Conflict, "This address belongs to somebody of the staff, who cannot be a customer at the same time. Use another address, or take the other roles away from the account first.")
 
+var errLongAddress = fault.InvalidFields("Please correct what is marked.", map[string]string{"email": "An e-mail address has at most 254 characters."})
+
 // Ensure finds the customer with an address, or makes one for the person whose request ctx is of. With invite an invitation is
 // mailed, unless the customer has a password already; one who is there without a password gets a new link. Repeating it does no harm.
 //
@@ -109,6 +111,9 @@ func (d *Directory) Ensure(ctx context.Context, name, email string, invite bool)
 }
 
 func (d *Directory) ensure(ctx context.Context, name, email string, invite bool) (id int64, created, mailed bool, err error) {
+	if len(email) > mostAddress {
+		return 0, false, false, errLongAddress
+	}
 	if invite {
 		done, err := d.accounts.invite(ctx, name, email)
 		if fault.Is(err, fault.Conflict) {
