@@ -59,9 +59,9 @@ type callLog struct {
 }
 
 type callKey struct {
-	user    int64
-	account int64
-	device  string
+	user   int64
+	source string
+	device string
 }
 
 const (

@@ -11,28 +11,22 @@ import (
 	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/plugins/internal/particle"
-	"mortise/plugins/internal/tokenapi"
 )
 
 const maxArgument = 1024 // bytes; what current Device OS accepts of an argument and of an event's data
 
-// act finds the device and its cloud for a change. It has answered when t is nil.
-func (m *Devices) act(w http.ResponseWriter, r *http.Request) (*target, *particle.Client) {
+// act finds the device for a change. It has answered when nil comes back.
+func (m *Devices) act(w http.ResponseWriter, r *http.Request) *target {
 	if !sdk.UserFrom(r.Context()).Can("devices.control") { // the host has checked it; a mistake in the manifest must not open it
 		sdk.Fail(w, r, fault.New(fault.Denied, "You may look at devices, but not control them."))
-		return nil, nil
+		return nil
 	}
 	t, err := m.find(r)
 	if err != nil {
 		sdk.Fail(w, r, err)
-		return nil, nil
+		return nil
 	}
-	cloud, err := m.cloud(t.account.BaseURL)
-	if err != nil {
-		sdk.Fail(w, r, err)
-		return nil, nil
-	}
-	return t, cloud
+	return t
 }
 
 // callData is the view "call": the call's fields beside the device and its function.
@@ -46,7 +40,7 @@ type callData struct {
 
 // callFunction calls a function once, and never again by itself: after a timeout nobody knows whether it ran.
 func (m *Devices) callFunction(w http.ResponseWriter, r *http.Request) {
-	t, cloud := m.act(w, r)
+	t := m.act(w, r)
 	if t == nil {
 		return
 	}
@@ -58,9 +52,9 @@ func (m *Devices) callFunction(w http.ResponseWriter, r *http.Request) {
 	case len(argument) > maxArgument || !utf8.ValidString(argument):
 		v = failedCallView(name, "", &trouble{Kind: "invalid", Message: "The argument is too long or not text.", Remedy: "Devices take at most 1024 bytes, older ones 63.", Status: http.StatusUnprocessableEntity}, m.now(), m.now())
 	default:
-		v = m.call(r.Context(), t, cloud, name, argument)
+		v = m.call(r.Context(), t, name, argument)
 	}
-	m.calls.put(callKey{sdk.UserFrom(r.Context()).UserID, t.account.ID, t.device.ID}, v)
+	m.calls.put(callKey{sdk.UserFrom(r.Context()).UserID, t.key(), t.device.ID}, v)
 	data := callData{callView: v, Device: viewOf(t.holding, t.device), Tile: functionView{Name: v.Function, Tile: tileOf("fn", v.Function), Call: &v}, Control: true, DeviceID: t.device.ID}
 	sdk.Render(w, r, sdk.View{Template: "call", Title: v.Function + " on " + t.name(), Status: v.Status, Data: data, Breadcrumbs: above(t)})
 }
@@ -69,15 +63,15 @@ func above(t *target) []sdk.Link {
 	return []sdk.Link{{Title: "Devices", Path: "/devices"}, {Title: t.name(), Path: "/devices/" + t.device.ID}}
 }
 
-func (m *Devices) call(ctx context.Context, t *target, cloud *particle.Client, name, argument string) callView {
+func (m *Devices) call(ctx context.Context, t *target, name, argument string) callView {
 	began := m.now()
-	if t.account.State != tokenapi.Active {
-		return failedCallView(name, argument, troubleOf(&particle.Error{Kind: particle.DeadToken}, t.name()), began, m.now())
+	if t.refusal != nil {
+		return failedCallView(name, argument, t.refusal, began, m.now())
 	}
 	// A page that is closed must not take the call back half way: its result is told to the other pages.
-	result, err := cloud.Call(context.WithoutCancel(ctx), t.account.AccessToken, t.device.ID, name, argument)
+	result, err := t.call(context.WithoutCancel(ctx), t.device.ID, name, argument)
 	if err != nil {
-		v := failedCallView(name, argument, m.failedCall(ctx, t, err), began, m.now())
+		v := failedCallView(name, argument, t.explain(ctx, err, t.name()), began, m.now())
 		if particle.Is(err, particle.NotFound) && len(t.device.Functions) > 0 {
 			v.Remedy = "It has: " + strings.Join(t.device.Functions, ", ") + ". Upper and lower case count."
 		}
@@ -90,7 +84,7 @@ func (m *Devices) call(ctx context.Context, t *target, cloud *particle.Client, n
 
 // afterCall tells open pages, and reads the variables anew in the background, since the call has probably changed one.
 func (m *Devices) afterCall(ctx context.Context, t *target, v callView) {
-	m.live.tell(t.account, t.device.ID, "call", map[string]any{"call": v})
+	m.live.tell(&t.holding, sdk.UserFrom(ctx).UserID, t.device.ID, "call", map[string]any{"call": v})
 	names := make([]string, 0, len(t.device.Variables))
 	for name := range t.device.Variables {
 		if len(names) < maxFirstPass {
@@ -121,19 +115,21 @@ func (m *Devices) readVariable(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := r.Context()
-	known, err := m.records.values(ctx, sdk.UserFrom(ctx).UserID, t.account.ID, t.device.ID)
+	known, err := m.records.values(ctx, sdk.UserFrom(ctx).UserID, t.key(), t.device.ID)
 	if err != nil {
 		sdk.Fail(w, r, err)
 		return
 	}
-	got := reading{name: name, err: &particle.Error{Kind: particle.DeadToken}}
-	if t.account.State == tokenapi.Active {
-		got = m.readOne(ctx, t, name)
+	refused, got := t.refusal, reading{name: name}
+	if refused == nil {
+		if got = m.readOne(ctx, t, name); got.err != nil {
+			refused = t.explain(ctx, got.err, t.name())
+		}
 	}
 	data := variableData{valueView: m.viewOfKnown(t, name, known), Device: viewOf(t.holding, t.device)}
 	view := sdk.View{Template: "variable", Title: name + " of " + t.name(), Breadcrumbs: above(t)}
-	if got.err != nil {
-		data.Trouble = m.failedCall(ctx, t, got.err)
+	if refused != nil {
+		data.Trouble = refused
 		data.State, data.Message, view.Status = "failed", data.Trouble.Message, data.Trouble.Status
 	} else {
 		m.keep(ctx, sdk.UserFrom(ctx).UserID, t, map[string]reading{name: got}, "value")
@@ -153,12 +149,13 @@ type change struct {
 
 // perform does a change and answers it: a browser goes back to the device's page, a program gets the facts.
 func (m *Devices) perform(w http.ResponseWriter, r *http.Request, t *target, c change) {
-	err := error(&particle.Error{Kind: particle.DeadToken})
-	if t.account.State == tokenapi.Active {
-		err = c.do(context.WithoutCancel(r.Context()))
+	trouble := t.refusal
+	if trouble == nil {
+		if err := c.do(context.WithoutCancel(r.Context())); err != nil {
+			trouble = t.explain(r.Context(), err, t.name())
+		}
 	}
-	if err != nil {
-		trouble := m.failedCall(r.Context(), t, err)
+	if trouble != nil {
 		if sdk.WantsJSON(r) {
 			sdk.Render(w, r, sdk.View{Template: "done", Title: t.name(), Status: trouble.Status, Data: map[string]any{"ok": false, "device_id": t.device.ID, "trouble": trouble,
 				"kind": trouble.Kind, "message": trouble.Message, "remedy": trouble.Remedy, "relink": trouble.Relink}})
@@ -190,7 +187,7 @@ func (m *Devices) correct(w http.ResponseWriter, r *http.Request, t *target, for
 }
 
 func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
-	t, cloud := m.act(w, r)
+	t := m.act(w, r)
 	if t == nil {
 		return
 	}
@@ -216,7 +213,7 @@ func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	m.perform(w, r, t, change{
 		do: func(ctx context.Context) error {
-			return cloud.Publish(ctx, t.account.AccessToken, form.Event, form.Data)
+			return t.publish(ctx, t.device.ID, form.Event, form.Data)
 		},
 		done:  func() sdk.Message { return sdk.Message{Tone: sdk.Good, Text: "Published " + form.Event + "."} },
 		facts: map[string]any{"name": form.Event, "data": form.Data},
@@ -225,21 +222,22 @@ func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Devices) renameDevice(w http.ResponseWriter, r *http.Request) {
-	t, cloud := m.act(w, r)
+	t := m.act(w, r)
 	if t == nil {
 		return
 	}
 	form := formData{Rename: strings.TrimSpace(r.PostFormValue("name"))}
-	if n := utf8.RuneCountInString(form.Rename); n == 0 || n > 60 || readable(form.Rename) != form.Rename {
+	own := t.origin().OwnNames
+	if n := utf8.RuneCountInString(form.Rename); n == 0 && !own || n > 60 || readable(form.Rename) != form.Rename {
 		m.correct(w, r, t, form, map[string]string{"name": "expected a name of 1 to 60 characters"})
 		return
 	}
 	m.perform(w, r, t, change{
-		do: func(ctx context.Context) error {
-			defer m.lists.drop(t.account.ID)
-			return cloud.Rename(ctx, t.account.AccessToken, t.device.ID, form.Rename)
-		},
+		do: func(ctx context.Context) error { return t.rename(ctx, t.device.ID, form.Rename) },
 		done: func() sdk.Message {
+			if form.Rename == "" {
+				return sdk.Message{Tone: sdk.Good, Text: "The device has the maker's name again."}
+			}
 			return sdk.Message{Tone: sdk.Good, Text: "The device is now called " + form.Rename + "."}
 		},
 		facts: map[string]any{"name": form.Rename},
@@ -248,13 +246,13 @@ func (m *Devices) renameDevice(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Devices) signalDevice(w http.ResponseWriter, r *http.Request) {
-	t, cloud := m.act(w, r)
+	t := m.act(w, r)
 	if t == nil {
 		return
 	}
 	on := r.PostFormValue("signal") != "0"
 	m.perform(w, r, t, change{
-		do: func(ctx context.Context) error { return cloud.Signal(ctx, t.account.AccessToken, t.device.ID, on) },
+		do: func(ctx context.Context) error { return t.signal(ctx, t.device.ID, on) },
 		done: func() sdk.Message {
 			if on {
 				return sdk.Message{Tone: sdk.Good, Text: "The light of " + t.name() + " shouts rainbows now."}
@@ -266,7 +264,7 @@ func (m *Devices) signalDevice(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Devices) pingDevice(w http.ResponseWriter, r *http.Request) {
-	t, cloud := m.act(w, r)
+	t := m.act(w, r)
 	if t == nil {
 		return
 	}
@@ -274,13 +272,12 @@ func (m *Devices) pingDevice(w http.ResponseWriter, r *http.Request) {
 	online := false
 	m.perform(w, r, t, change{
 		do: func(ctx context.Context) (err error) {
-			defer m.lists.drop(t.account.ID)
-			online, err = cloud.Ping(ctx, t.account.AccessToken, t.device.ID)
+			online, err = t.ping(ctx, t.device.ID)
 			facts["online"] = online
 			return err
 		},
 		done: func() sdk.Message {
-			m.live.tell(t.account, t.device.ID, "device", map[string]any{"device": map[string]any{"online": online, "status": onlineWord(online)}})
+			m.live.tell(&t.holding, 0, t.device.ID, "device", map[string]any{"device": map[string]any{"online": online, "status": onlineWord(online)}})
 			if online {
 				return sdk.Message{Tone: sdk.Good, Text: t.name() + " is online: it answered."}
 			}

@@ -5,110 +5,158 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
 	"mortise/core/fault"
-	"mortise/core/sdk"
+	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/tokenapi"
 )
 
-// holding is what one account has: its devices, or why they could not be listed, with what was known of them.
-type holding struct {
-	account tokenapi.Account
-	devices []particle.Device
-	stale   bool     // devices are the last known ones, see trouble
-	trouble *trouble // nil when all is well
+// found is what a person has, as far as it can be known now.
+type found struct {
+	holdings []holding
+	accounts int      // linked ones
+	linking  bool     // accounts can be linked on this site
+	attached bool     // the maker can give people devices on this site
+	notices  []string // what cannot be looked up at the moment, as sentences
 }
 
-// target is the device that a request is about, and the account that has it.
-type target struct {
-	holding
-	device particle.Device
+// rights are what the person of a request may reach.
+type rights struct {
+	accounts []tokenapi.Account
+	attached attachapi.Attached
+
+	accountsErr, attachedErr error // errUnused; or fault.Unavailable, with a sentence
 }
 
-// name is what people call the device.
-func (t *target) name() string { return nameOf(t.device) }
-
-func nameOf(d particle.Device) string {
-	if d.Name != "" {
-		return d.Name
+// rightsOf asks linking and customers, at once. They are asked on each request: what was taken away is gone at once.
+func (m *Devices) rightsOf(ctx context.Context) (rights, error) {
+	var r rights
+	var running sync.WaitGroup
+	running.Go(func() { r.accounts, r.accountsErr = m.accountsOf(ctx) })
+	running.Go(func() { r.attached, r.attachedErr = m.attachedOf(ctx) })
+	running.Wait()
+	for _, err := range []error{ctx.Err(), r.accountsErr, r.attachedErr} {
+		if err != nil && !errors.Is(err, errUnused) && !fault.Is(err, fault.Unavailable) {
+			return rights{}, err
+		}
 	}
-	return "Device " + d.ID[max(0, len(d.ID)-6):]
+	return r, nil
 }
 
-// holdings lists the devices of every account of whoever asks, in parallel and within the patience of a page.
-func (m *Devices) holdings(ctx context.Context) ([]holding, error) {
-	accounts, err := m.accountsOf(ctx)
+// attachment finds a device among those that are attached to the person by themselves.
+func (r *rights) attachment(id string) *attachapi.Attachment {
+	i := slices.IndexFunc(r.attached.Devices, func(a attachapi.Attachment) bool { return a.DeviceID == id })
+	if i < 0 {
+		return nil
+	}
+	return &r.attached.Devices[i]
+}
+
+// lookUp lists what whoever asks has, each source in parallel and within the patience of a page. A device that several sources have
+// appears once: through the product when the maker gave it that way, else through the linked account.
+func (m *Devices) lookUp(ctx context.Context, w wish) (*found, error) {
+	r, err := m.rightsOf(ctx)
 	if err != nil {
 		return nil, err
 	}
+	sources, err := m.sourcesOf(ctx, &r, w)
+	if err != nil {
+		return nil, err
+	}
+	f := &found{accounts: len(r.accounts), linking: !errors.Is(r.accountsErr, errUnused), attached: !errors.Is(r.attachedErr, errUnused)}
+	for _, err := range []error{r.accountsErr, r.attachedErr} {
+		if text, visible := fault.Visible(err); err != nil && visible && fault.Is(err, fault.Unavailable) {
+			f.notices = append(f.notices, text)
+		}
+	}
 	limited, cancel := context.WithTimeout(ctx, m.patience.list)
 	defer cancel()
-	all := make([]holding, len(accounts))
+	f.holdings = make([]holding, len(sources))
 	var running sync.WaitGroup
-	for i, acc := range accounts {
-		running.Go(func() { all[i] = m.hold(ctx, limited, acc) })
+	for i, s := range sources {
+		running.Go(func() { f.holdings[i] = s.list(ctx, limited, w) })
 	}
 	running.Wait()
-	return all, ctx.Err()
+	f.settle(&r, w)
+	return f, ctx.Err()
 }
 
-// hold lists one account. ctx speaks for the person, limited also ends when a page has waited long enough.
-func (m *Devices) hold(ctx, limited context.Context, acc tokenapi.Account) holding {
-	h := holding{account: acc}
-	if acc.State != tokenapi.Active {
-		h.trouble = troubleOf(&particle.Error{Kind: particle.DeadToken}, "")
-		return m.remember(ctx, h)
+// sourcesOf gives the sources to ask, those of the maker's products first. For one device only those that can have it are asked.
+func (m *Devices) sourcesOf(ctx context.Context, r *rights, w wish) ([]source, error) {
+	var sources []source
+	given := r.attachment(w.id)
+	if given == nil || given.Way != attachapi.Account {
+		products, err := m.productsOf(ctx, r, given)
+		if err != nil {
+			return nil, err
+		}
+		sources = products
 	}
-	devices, err := m.lists.get(limited, acc)
-	switch {
-	case err == nil:
-		h.devices = devices
-		return h
-	case particle.Is(err, particle.DeadToken) && m.reportDead(ctx, acc):
-		h.trouble = &trouble{Kind: "renewed", Message: "The link to " + acc.Label + " has just been renewed.", Remedy: "Load the page again.", Status: http.StatusServiceUnavailable}
-	case errors.Is(err, context.DeadlineExceeded):
-		h.trouble = troubleOf(&particle.Error{Kind: particle.NoAnswer}, "")
-	default:
-		h.trouble = troubleOf(err, "")
+	if given == nil || given.Way == attachapi.Account {
+		for _, acc := range r.accounts {
+			sources = append(sources, &linkedAccount{m: m, acc: acc})
+		}
 	}
-	return m.remember(ctx, h)
+	return sources, nil
 }
 
-// remember fills a holding with what was known. Of a dead account nothing is shown but that: its devices cannot be reached.
-func (m *Devices) remember(ctx context.Context, h holding) holding {
-	h.stale = true
-	rows, err := m.records.lastSeen(ctx, sdk.UserFrom(ctx).UserID, h.account.ID)
-	if err != nil {
-		m.host.Log().Warn("the last known devices cannot be read", "error", err)
+// settle has each device appear once, and adds those that should be there and are not.
+func (f *found) settle(r *rights, w wish) {
+	have := map[string]bool{}
+	var lost []holding
+	unsure := r.accountsErr != nil && !errors.Is(r.accountsErr, errUnused)
+	for i := range f.holdings {
+		h := &f.holdings[i]
+		unsure = unsure || h.origin().Kind == fromAccount && h.trouble != nil
+		double := func(d particle.Device) bool { return have[strings.ToLower(d.ID)] }
+		if slices.ContainsFunc(h.devices, double) {
+			h.devices = slices.DeleteFunc(slices.Clone(h.devices), double)
+		}
+		for _, d := range h.devices {
+			have[strings.ToLower(d.ID)] = true
+		}
+		if len(h.missing) > 0 {
+			lost = append(lost, absentHolding(h.source, h.missing, lostAt()))
+		}
 	}
-	for _, row := range rows {
-		d := row.device()
-		d.Online = false // nobody knows
-		h.devices = append(h.devices, d)
+	f.holdings = append(f.holdings, lost...)
+	for _, a := range r.attached.Devices {
+		if a.Way != attachapi.Account || have[a.DeviceID] || w.id != "" && w.id != a.DeviceID {
+			continue
+		}
+		why := waitingFor(a.DeviceID)
+		if unsure { // it may well be in the account that cannot be listed
+			why = &trouble{Kind: "unknown", Message: "Your Particle account cannot be looked up at the moment.", Remedy: "This device should be in it. Try again in a minute.", Status: http.StatusServiceUnavailable}
+		}
+		from := &absent{from: origin{Kind: fromProduct, Label: a.Product}, id: productKey(a.WorkspaceID, a.ProductID)}
+		f.holdings = append(f.holdings, absentHolding(from, []particle.Device{unknownDevice(a.DeviceID, a.Name)}, why))
 	}
-	return h
 }
 
 var deviceID = regexp.MustCompile(`^[0-9a-f]{24}$`)
 
-var errNoDevice = fault.New(fault.NotFound, "You have no device with this id. It may belong to another Particle account, or the id is misspelt.")
+var errNoDevice = fault.New(fault.NotFound, "You have no device with this id. It may belong to somebody else or to another Particle account, or the id is misspelt.")
 
 // find looks the device of the path up among the devices of whoever asks. For everything else the answer is the same 404,
-// whether the id exists for somebody else or for nobody, and the cloud is asked for nothing but the person's own lists.
+// whether the id exists for somebody else or for nobody, and the cloud is asked for nothing but what the person has.
 func (m *Devices) find(r *http.Request) (*target, error) {
 	id := strings.ToLower(r.PathValue("id"))
 	if !deviceID.MatchString(id) {
 		return nil, errNoDevice
 	}
-	all, err := m.holdings(r.Context())
+	f, err := m.lookUp(r.Context(), wish{id: id})
 	if err != nil {
 		return nil, err
 	}
-	var missing *trouble
-	for _, h := range all {
+	var missing error
+	if len(f.notices) > 0 {
+		missing = fault.New(fault.Unavailable, "%s", f.notices[0])
+	}
+	for _, h := range f.holdings {
 		for _, d := range h.devices {
 			if strings.EqualFold(d.ID, id) {
 				d.ID = id
@@ -116,22 +164,11 @@ func (m *Devices) find(r *http.Request) (*target, error) {
 			}
 		}
 		if h.trouble != nil && !h.trouble.Relink {
-			missing = h.trouble
+			missing = h.trouble.fault()
 		}
 	}
-	if missing != nil { // the device may be in the account that could not be listed
-		return nil, missing.fault()
+	if missing != nil { // the device may be where nothing could be listed
+		return nil, missing
 	}
 	return nil, errNoDevice
-}
-
-// failedCall explains what the cloud answered for a device, and tells linking about a refused token.
-func (m *Devices) failedCall(ctx context.Context, t *target, err error) *trouble {
-	if !particle.Is(err, particle.DeadToken) {
-		return troubleOf(err, t.name())
-	}
-	if m.reportDead(ctx, t.account) {
-		return &trouble{Kind: "renewed", Message: "The link to Particle had ended and has just been renewed. Nothing was sent to the device.", Remedy: "Try again.", Status: http.StatusServiceUnavailable}
-	}
-	return troubleOf(err, t.name())
 }

@@ -7,7 +7,9 @@ import (
 
 	"mortise/core/sdk"
 	"mortise/core/sdk/sdkdb"
+	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/particle"
+	"mortise/plugins/internal/tokenapi"
 )
 
 // Devices is the module's program.
@@ -19,11 +21,16 @@ type Devices struct {
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 	patience
 
-	clouds particle.Clouds
-	lists  *lists
-	live   *live
-	calls  *callLog
-	reads  chan struct{} // one token for each variable that is being read
+	clouds    particle.Clouds
+	linking   *neighbour // tells which accounts a person has linked
+	customers *neighbour // tells what the maker has given a person
+	lists     *lists
+	saved     *saved
+	gone      *gone
+	live      *live
+	calls     *callLog
+	reads     chan struct{} // one token for each variable that is being read
+	turns     chan struct{} // one token for each call of the maker's service
 }
 
 // patience is how long pages wait for the cloud or a device before they show what was known.
@@ -31,6 +38,9 @@ type patience struct {
 	list   time.Duration // for the device lists of all accounts
 	values time.Duration // for the first pass over a device's variables
 	linger time.Duration // how long an event stream nobody watches stays open after a look at a page
+
+	recheck time.Duration // how often an open page of a maker's device asks whether the person still has it
+	retry   time.Duration // before the first retry of what failed in the background
 }
 
 // New makes the module; Start gives it the site.
@@ -38,7 +48,7 @@ func New() *Devices {
 	return &Devices{
 		now:      func() time.Time { return time.Now().UTC() },
 		limits:   particle.Timeouts{Connect: 5 * time.Second},
-		patience: patience{list: 6 * time.Second, values: 1500 * time.Millisecond, linger: 40 * time.Second},
+		patience: patience{list: 6 * time.Second, values: 1500 * time.Millisecond, linger: 40 * time.Second, recheck: 10 * time.Second, retry: retryFirst},
 	}
 }
 
@@ -49,7 +59,10 @@ func (m *Devices) Start(_ context.Context, host sdk.Host) error {
 		return err
 	}
 	m.host, m.records, m.routes = host, &records{db: db}, http.NewServeMux()
-	m.lists, m.calls, m.reads = newLists(m), newCallLog(), make(chan struct{}, maxReads)
+	m.linking = &neighbour{m: m, service: tokenapi.Service, away: "Your linked accounts cannot be looked up at the moment. Try again in a minute."}
+	m.customers = &neighbour{m: m, service: attachapi.Service, away: "The devices that the maker of this site gave you cannot be looked up at the moment. They are fine; try again in a minute."}
+	m.lists, m.saved, m.gone = newLists(m), &saved{entries: map[string]savedEntry{}}, &gone{now: m.now, marks: map[goneKey]time.Time{}}
+	m.calls, m.reads, m.turns = newCallLog(), make(chan struct{}, maxReads), make(chan struct{}, maxProductCalls)
 	m.live = newLive(m)
 	m.route()
 	return nil
@@ -78,8 +91,3 @@ func (m *Devices) route() {
 
 // ServeHTTP answers the pages.
 func (m *Devices) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.routes.ServeHTTP(w, r) }
-
-// cloud is the client of a Particle cloud.
-func (m *Devices) cloud(baseURL string) (*particle.Client, error) {
-	return m.clouds.Of(particle.Options{BaseURL: baseURL, Timeouts: m.limits})
-}

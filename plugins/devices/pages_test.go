@@ -179,7 +179,7 @@ func TestDevice_ShowsLastKnownValuesWhenItIsGone(t *testing.T) {
 	b := newBench(t)
 	b.Get(ann, "/devices/"+lamp)
 	b.cloud.Faults.Set(particletest.Faults{Rules: []particletest.Rule{{Prefix: "/v1/devices", Status: 500}}})
-	b.module.lists.drop(1)
+	b.module.lists.drop(accountKey(1))
 	data := decode[deviceData](t, b.Get(ann, "/devices/"+lamp))
 	if v := findVariable(data.Variables, "led"); v.State != "stale" || v.Text != "off" || v.ReadAt == nil {
 		t.Errorf("%+v", v)
@@ -202,10 +202,10 @@ func TestUnlink_TakesDevicesAndWhatWasKeptAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if rows, err := b.module.records.lastSeen(t.Context(), 2, 1); err != nil || len(rows) != 0 {
+	if rows, err := b.module.records.lastSeen(t.Context(), 2, accountKey(1)); err != nil || len(rows) != 0 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	if values, err := b.module.records.values(t.Context(), 2, 1, lamp); err != nil || len(values) != 0 {
+	if values, err := b.module.records.values(t.Context(), 2, accountKey(1), lamp); err != nil || len(values) != 0 {
 		t.Errorf("%d values, %v", len(values), err)
 	}
 }
@@ -232,10 +232,10 @@ func TestDeletedPerson_LeavesNothingBehind(t *testing.T) {
 	if err := b.module.Deliver(t.Context(), sdk.Event{Name: "user.deleted", Subject: "user/2"}); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := b.module.records.lastSeen(t.Context(), 2, 1); err != nil || len(rows) != 0 {
+	if rows, err := b.module.records.lastSeen(t.Context(), 2, accountKey(1)); err != nil || len(rows) != 0 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	if rows, err := b.module.records.lastSeen(t.Context(), 3, 2); err != nil || len(rows) != 1 {
+	if rows, err := b.module.records.lastSeen(t.Context(), 3, accountKey(2)); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows of bob, %v", len(rows), err)
 	}
 	if err := b.module.Run(t.Context(), "retention"); err != nil {

@@ -12,6 +12,7 @@ import (
 	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/core/theme"
+	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/moduletest"
 	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/particle/particletest"
@@ -44,12 +45,16 @@ type linked struct {
 	mu       sync.Mutex
 	accounts map[int64][]tokenapi.Account
 	reports  int
+	away     bool
 	renew    func(tokenapi.Account) string // gives a new token for a reported one; nil or "": it is dead
 }
 
 func (l *linked) call(ctx context.Context, _, method string, input []byte) (any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.away {
+		return nil, fault.New(fault.Unavailable, "no enabled module provides the service particle.token")
+	}
 	user := sdk.RequestFrom(ctx).User.UserID
 	if user == 0 {
 		return nil, fault.New(fault.SignedOut, "nobody asks")
@@ -90,6 +95,7 @@ type bench struct {
 	cloud  *particletest.Server
 	module *Devices
 	linked *linked
+	maker  *maker
 	url    string
 }
 
@@ -112,13 +118,23 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(stop)
 	l := &linked{accounts: map[int64][]tokenapi.Account{}}
-	b := &bench{cloud: cloud, linked: l, url: address, module: New()}
+	b := &bench{cloud: cloud, linked: l, maker: newMaker(), url: address, module: New()}
 	l.set(ann, b.account(1, annParticle))
 	l.set(bob, b.account(2, bobParticle))
 	b.module.limits = particle.Timeouts{Connect: time.Second, Call: 500 * time.Millisecond, Device: 1500 * time.Millisecond, KnownOffline: 150 * time.Millisecond}
-	b.module.patience = patience{list: time.Second, values: 100 * time.Millisecond, linger: 200 * time.Millisecond}
-	b.Site = moduletest.Start(t, b.module, manifest, moduletest.Options{Call: l.call})
+	b.module.patience = patience{list: time.Second, values: 100 * time.Millisecond, linger: 200 * time.Millisecond, recheck: 100 * time.Millisecond, retry: 10 * time.Millisecond}
+	b.Site = moduletest.Start(t, b.module, manifest, moduletest.Options{Call: b.call})
 	return b
+}
+
+func (b *bench) call(ctx context.Context, service, method string, input []byte) (any, error) {
+	switch service {
+	case tokenapi.Service:
+		return b.linked.call(ctx, service, method, input)
+	case attachapi.Service:
+		return b.maker.customers(ctx, method)
+	}
+	return b.maker.product(ctx, method, input)
 }
 
 // account gives a linked account with a living token.

@@ -16,42 +16,71 @@ type records struct {
 	db *gorm.DB
 }
 
-// saveList keeps what the cloud said of an account's devices, and forgets devices that are not among them any more.
-func (s *records) saveList(ctx context.Context, userID, accountID int64, list []particle.Device, now time.Time) error {
-	rows, ids := make([]seen, 0, len(list)), make([]string, 0, len(list))
+// of narrows a query to what a person has through a source.
+func (s *records) of(ctx context.Context, userID int64, source string) *gorm.DB {
+	return s.db.WithContext(ctx).Where("user_id = ? AND source = ?", userID, source)
+}
+
+const rowsAtOnce = 50 // of one INSERT
+
+// saveList keeps what the cloud said of a source's devices, and forgets devices that are not among them any more.
+func (s *records) saveList(ctx context.Context, userID int64, source string, list []particle.Device, now time.Time) error {
+	ids := make([]string, 0, len(list))
 	for _, d := range list {
-		rows, ids = append(rows, rowOf(userID, accountID, d, now)), append(ids, d.ID)
+		ids = append(ids, d.ID)
 	}
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		gone := tx.Where("account_id = ?", accountID)
+		gone := tx.Where("user_id = ? AND source = ?", userID, source)
 		if len(ids) > 0 {
 			gone = gone.Where("device_id NOT IN ?", ids)
 		}
-		if err := gone.Delete(&seen{}).Error; err != nil || len(rows) == 0 {
+		if err := gone.Delete(&seen{}).Error; err != nil {
 			return err
 		}
-		return tx.Clauses(clause.OnConflict{
-			Columns:   []clause.Column{{Name: "account_id"}, {Name: "device_id"}},
-			DoUpdates: clause.AssignmentColumns([]string{"user_id", "name", "platform_id", "online", "last_heard", "functions", "variables", "seen_at"}),
-		}).CreateInBatches(rows, 50).Error
+		return saveSeen(tx, rowsOf(userID, source, list, now))
 	})
 }
 
-func rowOf(userID, accountID int64, d particle.Device, now time.Time) seen {
-	row := seen{UserID: userID, AccountID: accountID, DeviceID: d.ID, Name: d.Name, PlatformID: d.PlatformID, Online: d.Online, SeenAt: now}
-	if !d.LastHeard.IsZero() {
-		heard := d.LastHeard
-		row.LastHeard = &heard
+// saveStates keeps how devices are. What their programs offer, which is not said then, stays as it was.
+func (s *records) saveStates(ctx context.Context, userID int64, source string, list []particle.Device, now time.Time) error {
+	rows := rowsOf(userID, source, list, now)
+	if len(rows) == 0 {
+		return nil
 	}
-	if d.Functions != nil {
-		text, _ := json.Marshal(d.Functions) // strings always encode
-		row.Functions = string(text)
+	return s.db.WithContext(ctx).Clauses(upsertSeen("name", "platform_id", "online", "last_heard", "seen_at")).CreateInBatches(rows, rowsAtOnce).Error
+}
+
+// saveDevices keeps everything about devices.
+func (s *records) saveDevices(ctx context.Context, userID int64, source string, list []particle.Device, now time.Time) error {
+	return saveSeen(s.db.WithContext(ctx), rowsOf(userID, source, list, now))
+}
+
+func saveSeen(tx *gorm.DB, rows []seen) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	if d.Variables != nil {
-		text, _ := json.Marshal(d.Variables)
-		row.Variables = string(text)
+	return tx.Clauses(upsertSeen("name", "platform_id", "online", "last_heard", "functions", "variables", "seen_at")).CreateInBatches(rows, rowsAtOnce).Error
+}
+
+func upsertSeen(columns ...string) clause.OnConflict {
+	return clause.OnConflict{Columns: []clause.Column{{Name: "user_id"}, {Name: "source"}, {Name: "device_id"}}, DoUpdates: clause.AssignmentColumns(columns)}
+}
+
+func rowsOf(userID int64, source string, list []particle.Device, now time.Time) []seen {
+	rows := make([]seen, 0, len(list))
+	for _, d := range list {
+		row := seen{UserID: userID, Source: source, DeviceID: d.ID, Name: d.Name, PlatformID: d.PlatformID, Online: d.Online, LastHeard: momentOf(d.LastHeard), SeenAt: now}
+		if d.Functions != nil {
+			text, _ := json.Marshal(d.Functions) // strings always encode
+			row.Functions = string(text)
+		}
+		if d.Variables != nil {
+			text, _ := json.Marshal(d.Variables)
+			row.Variables = string(text)
+		}
+		rows = append(rows, row)
 	}
-	return row
+	return rows
 }
 
 func (r seen) device() particle.Device {
@@ -68,10 +97,10 @@ func (r seen) device() particle.Device {
 	return d
 }
 
-// lastSeen lists what was known of an account's devices. userID guards against an account id that is not the person's.
-func (s *records) lastSeen(ctx context.Context, userID, accountID int64) ([]seen, error) {
+// lastSeen lists what was known of a source's devices. userID guards against an account id that is not the person's.
+func (s *records) lastSeen(ctx context.Context, userID int64, source string) ([]seen, error) {
 	var rows []seen
-	err := s.db.WithContext(ctx).Where("user_id = ? AND account_id = ?", userID, accountID).Order("name, device_id").Limit(maxDevices).Find(&rows).Error
+	err := s.of(ctx, userID, source).Order("name, device_id").Limit(maxDevices).Find(&rows).Error
 	return rows, err
 }
 
@@ -81,15 +110,15 @@ func (s *records) saveValues(ctx context.Context, rows []value) error {
 		return nil
 	}
 	return s.db.WithContext(ctx).Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "account_id"}, {Name: "device_id"}, {Name: "name"}},
-		DoUpdates: clause.AssignmentColumns([]string{"user_id", "value", "read_at"}),
+		Columns:   []clause.Column{{Name: "user_id"}, {Name: "source"}, {Name: "device_id"}, {Name: "name"}},
+		DoUpdates: clause.AssignmentColumns([]string{"value", "read_at"}),
 	}).Create(&rows).Error
 }
 
 // values lists the last known values of a device.
-func (s *records) values(ctx context.Context, userID, accountID int64, deviceID string) (map[string]value, error) {
+func (s *records) values(ctx context.Context, userID int64, source, deviceID string) (map[string]value, error) {
 	var rows []value
-	err := s.db.WithContext(ctx).Where("user_id = ? AND account_id = ? AND device_id = ?", userID, accountID, deviceID).Limit(200).Find(&rows).Error
+	err := s.of(ctx, userID, source).Where("device_id = ?", deviceID).Limit(200).Find(&rows).Error
 	byName := make(map[string]value, len(rows))
 	for _, r := range rows {
 		byName[r.Name] = r
@@ -97,11 +126,8 @@ func (s *records) values(ctx context.Context, userID, accountID int64, deviceID 
 	return byName, err
 }
 
-// deviceKey is a device as a linked account has it: two people may have linked the same one.
-type deviceKey struct {
-	account int64
-	device  string
-}
+// deviceKey is a device as a source has it.
+type deviceKey struct{ source, device string }
 
 // valuesOfPerson lists the last known values of all devices of a person.
 func (s *records) valuesOfPerson(ctx context.Context, userID int64) (map[deviceKey]map[string]value, error) {
@@ -109,7 +135,7 @@ func (s *records) valuesOfPerson(ctx context.Context, userID int64) (map[deviceK
 	err := s.db.WithContext(ctx).Where("user_id = ?", userID).Limit(maxDevices * maxListed).Find(&rows).Error
 	known := map[deviceKey]map[string]value{}
 	for _, r := range rows {
-		key := deviceKey{r.AccountID, r.DeviceID}
+		key := deviceKey{r.Source, r.DeviceID}
 		if known[key] == nil {
 			known[key] = map[string]value{}
 		}
@@ -118,9 +144,28 @@ func (s *records) valuesOfPerson(ctx context.Context, userID int64) (map[deviceK
 	return known, err
 }
 
-// forgetAccount erases what was kept of an account.
-func (s *records) forgetAccount(ctx context.Context, accountID int64) error {
-	return s.erase(ctx, "account_id = ?", accountID)
+// names lists what a person calls devices.
+func (s *records) names(ctx context.Context, userID int64) (map[deviceKey]string, error) {
+	var rows []ownName
+	err := s.db.WithContext(ctx).Where("user_id = ?", userID).Limit(maxNames).Find(&rows).Error
+	names := make(map[deviceKey]string, len(rows))
+	for _, r := range rows {
+		names[deviceKey{r.Source, r.DeviceID}] = r.Name
+	}
+	return names, err
+}
+
+const maxNames = 2000 // of one person; a device whose name is beyond shows the maker's
+
+// saveName keeps what a person calls a device; "" forgets it.
+func (s *records) saveName(ctx context.Context, row ownName) error {
+	if row.Name == "" {
+		return s.of(ctx, row.UserID, row.Source).Where("device_id = ?", row.DeviceID).Delete(&ownName{}).Error
+	}
+	return s.db.WithContext(ctx).Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "user_id"}, {Name: "source"}, {Name: "device_id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"name", "changed_at"}),
+	}).Create(&row).Error
 }
 
 // forgetPerson erases what was kept of a person's devices.
@@ -128,19 +173,48 @@ func (s *records) forgetPerson(ctx context.Context, userID int64) error {
 	return s.erase(ctx, "user_id = ?", userID)
 }
 
-func (s *records) erase(ctx context.Context, where string, arg any) error {
+// forgetDevice erases what a person had of one device through a source.
+func (s *records) forgetDevice(ctx context.Context, userID int64, source, deviceID string) error {
+	return s.erase(ctx, "user_id = ? AND source = ? AND device_id = ?", userID, source, deviceID)
+}
+
+// forgetSource erases what a person had through a source.
+func (s *records) forgetSource(ctx context.Context, userID int64, source string) error {
+	return s.erase(ctx, "user_id = ? AND source = ?", userID, source)
+}
+
+func (s *records) erase(ctx context.Context, where string, args ...any) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Where(where, arg).Delete(&seen{}).Error; err != nil {
-			return err
+		for _, row := range []any{&seen{}, &value{}, &ownName{}} {
+			if err := tx.Where(where, args...).Delete(row).Error; err != nil {
+				return err
+			}
 		}
-		return tx.Where(where, arg).Delete(&value{}).Error
+		return nil
 	})
 }
 
-// trim erases what has not been seen or read since t.
+// trim erases what has not been seen or read since t. Names stay as long as their devices.
 func (s *records) trim(ctx context.Context, t time.Time) error {
 	if err := s.db.WithContext(ctx).Where("seen_at < ?", t).Delete(&seen{}).Error; err != nil {
 		return err
 	}
 	return s.db.WithContext(ctx).Where("read_at < ?", t).Delete(&value{}).Error
+}
+
+// answeredAt tells when a service answered last; the zero time for never.
+func (s *records) answeredAt(ctx context.Context, service string) (time.Time, error) {
+	var rows []answered
+	err := s.db.WithContext(ctx).Where("service = ?", service).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, err
+	}
+	return rows[0].AnsweredAt, nil
+}
+
+// noteAnswer remembers that a service answered.
+func (s *records) noteAnswer(ctx context.Context, service string, at time.Time) error {
+	return s.db.WithContext(ctx).Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "service"}}, DoUpdates: clause.AssignmentColumns([]string{"answered_at"}),
+	}).Create(&answered{Service: service, AnsweredAt: at}).Error
 }

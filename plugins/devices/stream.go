@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 
 	"mortise/core/sdk"
 	"mortise/plugins/internal/particle"
-	"mortise/plugins/internal/tokenapi"
 )
 
 // eventsData is the view "events": what is remembered, for browsers without script and for programs.
@@ -46,11 +44,12 @@ func (m *Devices) followEvents(w http.ResponseWriter, r *http.Request) {
 		m.showEvents(w, r, t)
 		return
 	}
-	if t.account.State != tokenapi.Active {
-		sdk.Fail(w, r, troubleOf(&particle.Error{Kind: particle.DeadToken}, t.name()).fault())
+	from := t.events()
+	if t.refusal != nil || from == nil {
+		sdk.Fail(w, r, t.refusal.fault())
 		return
 	}
-	watcher, past, state, err := m.live.watch(t.account, t.device.ID, lastNumber(r))
+	watcher, past, state, err := m.live.watch(from, sdk.UserFrom(r.Context()).UserID, t.device.ID, lastNumber(r))
 	if err != nil {
 		sdk.Fail(w, r, err)
 		return
@@ -61,7 +60,7 @@ func (m *Devices) followEvents(w http.ResponseWriter, r *http.Request) {
 
 func (m *Devices) showEvents(w http.ResponseWriter, r *http.Request, t *target) {
 	data := eventsData{Device: viewOf(t.holding, t.device), Events: []eventView{}, Upstream: "off"}
-	if f := m.live.glance(t.account); f != nil {
+	if f := m.live.glance(&t.holding); f != nil {
 		data.Events, data.After, data.Upstream, data.Live = eventsOf(f, t.device.ID)
 	}
 	sdk.Render(w, r, sdk.View{Template: "events", Title: "Events of " + t.name(), Data: data, Refresh: 10, Breadcrumbs: above(t)})
@@ -82,7 +81,6 @@ func lastNumber(r *http.Request) int64 {
 
 const (
 	writeLimit = 10 * time.Second // a page that does not take a message for so long is gone
-	recheck    = 30 * time.Second // how often a stream asks whether the account is still linked
 )
 
 func (m *Devices) stream(w http.ResponseWriter, r *http.Request, t *target, watcher *watcher, past []message, state particle.StreamState) {
@@ -92,11 +90,12 @@ func (m *Devices) stream(w http.ResponseWriter, r *http.Request, t *target, watc
 	w.WriteHeader(http.StatusOK)
 	out := &sse{w: w, control: http.NewResponseController(w)}
 	out.comment("ok")
-	out.send("upstream", 0, upstreamView(state))
+	from := watcher.feed.source
+	out.send("upstream", 0, from.upstreamView(state))
 	for _, msg := range past {
 		out.write(msg)
 	}
-	check := time.NewTicker(recheck)
+	check := time.NewTicker(from.recheck)
 	defer check.Stop()
 	for out.err == nil {
 		select {
@@ -104,10 +103,10 @@ func (m *Devices) stream(w http.ResponseWriter, r *http.Request, t *target, watc
 			return
 		case <-m.host.Context().Done():
 			return
-		case <-watcher.done: // unlinked, dead or stopping: a browser comes back and is told
+		case <-watcher.done: // unlinked, detached, dead or stopping: a browser comes back and is told
 			return
 		case <-check.C:
-			if !m.stillLinked(r.Context(), t.account) {
+			if !t.still(r.Context(), t.device.ID) {
 				return
 			}
 		case msg := <-watcher.queue:
@@ -115,26 +114,12 @@ func (m *Devices) stream(w http.ResponseWriter, r *http.Request, t *target, watc
 				out.send("missed", 0, map[string]int{"missed": n})
 			}
 			out.write(msg)
-			if msg.name == "upstream" && bytes.Contains(msg.data, []byte(`"dead"`)) {
-				m.reportDead(r.Context(), t.account) // with a new token the browser's next try finds a new stream
+			if from.died != nil && msg.name == "upstream" && bytes.Contains(msg.data, []byte(`"dead"`)) {
+				from.died(r.Context()) // with a new token the browser's next try finds a new stream
 				return
 			}
 		}
 	}
-}
-
-// stillLinked asks linking again, since an unlinking may have been missed.
-func (m *Devices) stillLinked(ctx context.Context, acc tokenapi.Account) bool {
-	accounts, err := m.accountsOf(ctx)
-	if err != nil {
-		return true // linking is not there at the moment; the host has its own checks of who may listen
-	}
-	for _, a := range accounts {
-		if a.ID == acc.ID {
-			return a.State == tokenapi.Active && a.Generation == acc.Generation
-		}
-	}
-	return false
 }
 
 // sse writes a text/event-stream. After the first error nothing more is written.

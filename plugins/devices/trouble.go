@@ -14,6 +14,7 @@ type trouble struct {
 	Message string `json:"message"` // what happened
 	Remedy  string `json:"remedy"`  // what to do
 	Relink  bool   `json:"relink"`  // linking the account again helps
+	Setup   string `json:"setup"`   // path of the page that helps; "" for none
 	Status  int    `json:"status"`
 }
 

@@ -42,7 +42,7 @@ type valueView struct {
 
 // variablesOf gives the device's variables: what is known, after a first pass that waits no longer than a page may.
 func (m *Devices) variablesOf(ctx context.Context, t *target) ([]valueView, error) {
-	known, err := m.records.values(ctx, sdk.UserFrom(ctx).UserID, t.account.ID, t.device.ID)
+	known, err := m.records.values(ctx, sdk.UserFrom(ctx).UserID, t.key(), t.device.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (m *Devices) variablesOf(ctx context.Context, t *target) ([]valueView, erro
 // firstPass reads what is not fresh, when the device seems to be there. A device that is slow delays the page by the patience
 // of a page, and its answers are kept and shown live when they arrive.
 func (m *Devices) firstPass(ctx context.Context, t *target, names []string, known map[string]value) map[string]reading {
-	if !t.device.Online || t.stale {
+	if !t.device.Online || t.stale || t.refusal != nil {
 		return nil
 	}
 	var wanted []string
@@ -124,12 +124,8 @@ func (m *Devices) readOne(ctx context.Context, t *target, name string) reading {
 	case <-ctx.Done():
 		return reading{name: name, err: ctx.Err()}
 	}
-	cloud, err := m.cloud(t.account.BaseURL)
-	if err != nil {
-		return reading{name: name, err: err}
-	}
-	v, err := cloud.Variable(ctx, t.account.AccessToken, t.device.ID, name)
-	return reading{name: name, value: v.Value, at: m.now(), err: err}
+	v, err := t.variable(ctx, t.device.ID, name)
+	return reading{name: name, value: v, at: m.now(), err: err}
 }
 
 // keep writes values that were read, and tells open pages: by "value", or by "late" when pages show the old ones as stale.
@@ -144,16 +140,16 @@ func (m *Devices) keep(ctx context.Context, userID int64, t *target, got map[str
 		if err != nil || len(text) > 16<<10 {
 			continue
 		}
-		rows = append(rows, value{UserID: userID, AccountID: t.account.ID, DeviceID: t.device.ID, Name: variable, Value: string(text), ReadAt: r.at})
+		rows = append(rows, value{UserID: userID, Source: t.key(), DeviceID: t.device.ID, Name: variable, Value: string(text), ReadAt: r.at})
 		told[variable] = m.viewOfReading(t, r, valueView{Name: variable, Type: t.device.Variables[variable], Tile: tileOf("var", variable)})
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 || m.gone.has(userID, t.key(), t.device.ID) {
 		return
 	}
 	if err := m.records.saveValues(ctx, rows); err != nil {
 		m.host.Log().Warn("values could not be kept", "error", err)
 	}
-	m.live.tell(t.account, t.device.ID, name, map[string]any{"values": told})
+	m.live.tell(&t.holding, 0, t.device.ID, name, map[string]any{"values": told})
 }
 
 func (m *Devices) viewOfKnown(t *target, name string, known map[string]value) valueView {
@@ -179,7 +175,7 @@ func (m *Devices) viewOfReading(t *target, r reading, view valueView) valueView 
 	if r.err != nil {
 		if view.State != "fresh" {
 			view.State = "failed"
-			view.Message = troubleOf(r.err, t.name()).Message
+			view.Message = t.words(r.err, t.name()).Message
 		}
 		return view
 	}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+
+	"mortise/core/sdk"
+	"mortise/plugins/internal/attachapi"
+	"mortise/plugins/internal/productapi"
+)
+
+// attachedOf asks customers what the maker has given whoever ctx speaks for.
+func (m *Devices) attachedOf(ctx context.Context) (attachapi.Attached, error) {
+	var answer attachapi.Attached
+	err := m.customers.ask(ctx, func() error { return m.host.Call(ctx, attachapi.Service, attachapi.List, struct{}{}, &answer) })
+	return answer, err
+}
+
+// productsOf gives the products through which the person has devices. With given it is the one of that device alone. A product whose
+// way is the person's own account gives nothing by itself: the maker's credential is not used for it.
+func (m *Devices) productsOf(ctx context.Context, r *rights, given *attachapi.Attachment) ([]source, error) {
+	byKey, keys := map[string]*fleet{}, []string{}
+	of := func(workspace int64, product, label string) *fleet {
+		key := productKey(workspace, product)
+		if byKey[key] == nil {
+			byKey[key] = &fleet{m: m, product: productapi.Product{WorkspaceID: workspace, ProductID: product}, label: label,
+				user: sdk.UserFrom(ctx).UserID, given: map[string]attachapi.Attachment{}}
+			keys = append(keys, key)
+		}
+		return byKey[key]
+	}
+	devices := r.attached.Devices
+	if given != nil {
+		devices = []attachapi.Attachment{*given}
+	}
+	for _, a := range devices {
+		if a.Way != attachapi.Account && deviceID.MatchString(a.DeviceID) {
+			of(a.WorkspaceID, a.ProductID, a.Product).given[a.DeviceID] = a
+		}
+	}
+	if given == nil {
+		for _, g := range r.attached.Products {
+			if g.Way != attachapi.Account {
+				of(g.WorkspaceID, g.ProductID, g.Product).whole = true
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	names, err := m.records.names(ctx, sdk.UserFrom(ctx).UserID)
+	if err != nil {
+		return nil, err
+	}
+	sources := make([]source, 0, len(keys))
+	for _, key := range keys {
+		byKey[key].names = names
+		sources = append(sources, byKey[key])
+	}
+	return sources, nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mortise/core/sdk"
+	"mortise/plugins/internal/particle"
+)
+
+// accountView is a linked account, or a product of the maker's, in the list of devices.
+type accountView struct {
+	ID      int64    `json:"id"`    // of an account
+	Kind    string   `json:"kind"`  // account, product
+	Label   string   `json:"label"` // the Particle user name, or the product's name
+	State   string   `json:"state"` // ok, failed, dead
+	Trouble *trouble `json:"trouble"`
+	Devices int      `json:"device_count"`
+	Total   int      `json:"total"` // devices that it has, when it has more than can be listed; 0 otherwise
+}
+
+// listData is the view "list".
+type listData struct {
+	Linked   bool           `json:"linked"`   // an account is
+	Linking  bool           `json:"linking"`  // accounts can be linked on this site
+	Attached bool           `json:"attached"` // the maker can give people devices on this site
+	Notices  []string       `json:"notices"`  // what cannot be looked up at the moment
+	Accounts []accountView  `json:"accounts"`
+	Products []accountView  `json:"products"`
+	Devices  []listedDevice `json:"devices"` // of this page
+	Count    int            `json:"count"`   // of all pages
+	Online   int            `json:"online_count"`
+	Several  bool           `json:"several"` // accounts and products: then each device says whose it is
+	Search   string         `json:"search"`  // what is searched for; "" for nothing
+	Page     int            `json:"page"`    // from 1; 0 when all devices are on one page
+	PerPage  int            `json:"per_page"`
+}
+
+// listedDevice is a device in the list, with the last known values of its first variables. The list asks no device for them.
+type listedDevice struct {
+	deviceView
+	Values []valueView `json:"values"` // by name, at most maxListed
+}
+
+const (
+	maxListed = 3
+	perPage   = 60 // devices; a program that names no page gets all
+	maxSearch = 80 // characters
+)
+
+func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
+	search := readable(strings.TrimSpace(r.URL.Query().Get("q")))
+	if runes := []rune(search); len(runes) > maxSearch {
+		search = string(runes[:maxSearch])
+	}
+	f, err := m.lookUp(r.Context(), wish{search: search})
+	if err != nil {
+		sdk.Fail(w, r, err)
+		return
+	}
+	known, err := m.records.valuesOfPerson(r.Context(), sdk.UserFrom(r.Context()).UserID)
+	if err != nil {
+		sdk.Fail(w, r, err)
+		return
+	}
+	data := listData{Linked: f.accounts > 0, Linking: f.linking, Attached: f.attached, Notices: f.notices, Accounts: []accountView{}, Products: []accountView{}, Search: search, PerPage: perPage}
+	var all []listing
+	for i := range f.holdings {
+		all = append(all, data.add(&f.holdings[i])...)
+	}
+	slices.SortStableFunc(all, func(a, b listing) int {
+		return cmp.Or(rank(a.view)-rank(b.view), strings.Compare(strings.ToLower(a.view.Name), strings.ToLower(b.view.Name)), strings.Compare(a.view.ID, b.view.ID))
+	})
+	data.Several = len(data.Accounts)+len(data.Products) > 1
+	data.Count = len(all)
+	data.Devices = make([]listedDevice, 0, len(all))
+	for _, l := range data.turn(r, all) {
+		data.Devices = append(data.Devices, listedDevice{l.view, m.listedValues(l.holding, l.device, known[deviceKey{l.holding.key(), l.view.ID}])})
+	}
+	sdk.Render(w, r, sdk.View{Template: "list", Title: "Devices", Data: data})
+}
+
+// listing is a device on its way into the list.
+type listing struct {
+	view    deviceView
+	holding *holding
+	device  particle.Device
+}
+
+// add takes a source with its devices, those that are searched for.
+func (data *listData) add(h *holding) []listing {
+	a := accountView{ID: h.origin().AccountID, Kind: h.origin().Kind, Label: h.origin().Label, State: "ok", Trouble: h.trouble, Devices: len(h.devices), Total: h.total}
+	switch {
+	case h.trouble != nil && h.trouble.Relink:
+		a.State = "dead"
+	case h.trouble != nil:
+		a.State = "failed"
+	}
+	switch _, lost := h.source.(*absent); {
+	case lost: // each of its devices says what is the matter
+	case a.Kind == fromAccount:
+		data.Accounts = append(data.Accounts, a)
+	default:
+		data.Products = append(data.Products, a)
+	}
+	var list []listing
+	for _, d := range h.devices {
+		view := viewOf(*h, d)
+		if deviceID.MatchString(view.ID) && view.holds(data.Search) { // others could not be opened
+			list = append(list, listing{view, h, d})
+			if view.Online {
+				data.Online++
+			}
+		}
+	}
+	return list
+}
+
+// turn gives the page that is asked for, when there is more than one.
+func (data *listData) turn(r *http.Request, all []listing) []listing {
+	asked := r.URL.Query().Get("page")
+	if len(all) <= perPage || asked == "" && sdk.WantsJSON(r) {
+		return all
+	}
+	page, err := strconv.Atoi(asked)
+	if err != nil {
+		page = 1
+	}
+	data.Page = min(max(page, 1), (len(all)+perPage-1)/perPage)
+	return all[(data.Page-1)*perPage : min(data.Page*perPage, len(all))]
+}
+
+// holds tells whether a device is one of those that are searched for.
+func (v *deviceView) holds(search string) bool {
+	search = strings.ToLower(search)
+	return search == "" || slices.ContainsFunc([]string{v.Name, v.ID, v.Type, v.Status, v.Origin}, func(s string) bool { return strings.Contains(strings.ToLower(s), search) })
+}
+
+// listedValues gives what is known of a device's first variables, without asking it.
+func (m *Devices) listedValues(h *holding, d particle.Device, known map[string]value) []valueView {
+	views := []valueView{}
+	t := &target{holding: *h, device: d}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if _, offered := d.Variables[name]; !offered && d.Variables != nil {
+			continue // of an older program
+		}
+		if v := m.viewOfKnown(t, name, known); v.ReadAt != nil && len(views) < maxListed {
+			views = append(views, v)
+		}
+	}
+	return views
+}
+
+// rank puts what is online first.
+func rank(d deviceView) int {
+	if d.Online {
+		return 0
+	}
+	return 1
+}
