@@ -9,7 +9,11 @@ import (
 
 	"mortise/core/sdk"
 	"mortise/core/sdk/sdkdb"
+	"mortise/plugins/customers/handover"
 	"mortise/plugins/customers/history"
+	"mortise/plugins/customers/ownership"
+	"mortise/plugins/customers/people"
+	"mortise/plugins/customers/privacy"
 	"mortise/plugins/customers/site"
 )
 
@@ -26,7 +30,11 @@ type Customers struct {
 	site   *site.Site
 	routes *http.ServeMux
 	now    func() time.Time
-	parts  []part
+
+	people    *people.People
+	ownership *ownership.Ownership
+	privacy   *privacy.Privacy
+	parts     []part
 }
 
 // New makes the module; Start gives it the site.
@@ -35,32 +43,69 @@ func New() *Customers {
 }
 
 // Start opens the store and puts the parts together.
-func (m *Customers) Start(_ context.Context, host sdk.Host) error {
+func (m *Customers) Start(ctx context.Context, host sdk.Host) error {
 	db, err := sdkdb.Open(host)
 	if err != nil {
 		return err
 	}
 	m.site, m.routes = &site.Site{Host: host, DB: db, Now: m.now}, http.NewServeMux()
-	m.parts = m.assemble()
+	m.assemble()
 	for _, p := range m.parts {
 		p.Routes(m.routes)
 	}
-	return nil
+	if err := m.people.Start(ctx); err != nil {
+		return err
+	}
+	return m.privacy.Start(ctx)
 }
 
 // assemble makes the parts, each with those that it knows.
-func (m *Customers) assemble() []part {
-	return nil
+func (m *Customers) assemble() {
+	m.people = people.New(m.site)
+	m.ownership = ownership.New(m.site, m.people)
+	m.people.SetOwner(m.ownership)
+	m.privacy = privacy.New(m.site, privacy.Deps{Head: m.head, Forget: m.ownership.Forget, Devices: m.devicesOf})
+	m.parts = []part{m.people, m.ownership, handover.New(m.site, m.ownership, m.people), m.privacy}
 }
 
-// Stop has nothing to end.
-func (m *Customers) Stop(context.Context) error { return nil }
+// head gives what the head of a customer's pages is drawn with.
+func (m *Customers) head(ctx context.Context, userID int64) (any, error) {
+	p, err := m.people.Get(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	return people.View(p), nil
+}
+
+// devicesOf names the devices of a customer.
+func (m *Customers) devicesOf(ctx context.Context, userID int64) ([]privacy.Device, error) {
+	list, products, err := m.ownership.OfPerson(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	devices := make([]privacy.Device, 0, len(list)+len(products))
+	for _, a := range list {
+		devices = append(devices, privacy.Device{ID: a.DeviceID, Name: a.Name, Product: a.Product})
+	}
+	for _, g := range products {
+		devices = append(devices, privacy.Device{Name: "Every " + g.Product, Product: g.Product})
+	}
+	return devices, nil
+}
+
+// Stop waits for the work that pages have begun.
+func (m *Customers) Stop(ctx context.Context) error {
+	if m.people == nil {
+		return nil
+	}
+	return m.people.Stop(ctx)
+}
 
 // Migrations gives every step since the first version. A step that ran somewhere is never changed.
 func (m *Customers) Migrations() []sdk.Migration {
 	return []sdk.Migration{
 		sdkdb.Migration(1, "create the tables of all parts", func(tx *gorm.DB) error {
-			for _, create := range []func(*gorm.DB) error{history.Migrate} {
+			for _, create := range []func(*gorm.DB) error{history.Migrate, people.Migrate, ownership.Migrate, handover.Migrate, privacy.Migrate} {
 				if err := create(tx); err != nil {
 					return err
 				}

@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 
-	"mortise/core/fault"
 	"mortise/core/sdk"
 )
 
-// Call answers the services of the manifest.
-func (m *Customers) Call(context.Context, sdk.Call) (any, error) {
-	return nil, fault.New(fault.NotFound, "There is no such service.")
+// Call answers the services of the manifest, which are those of the part ownership.
+func (m *Customers) Call(ctx context.Context, call sdk.Call) (any, error) {
+	return m.ownership.Call(ctx, call)
 }

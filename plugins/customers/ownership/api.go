@@ -67,6 +67,19 @@ func (o *Ownership) OfPerson(ctx context.Context, userID int64) ([]Attachment, [
 	return devices, products, nil
 }
 
+// HoldersOf tells to whom devices are attached, by device id; those that are nobody's are left out.
+func (o *Ownership) HoldersOf(ctx context.Context, deviceIDs []string) (map[string]int64, error) {
+	list, err := o.records.holders(ctx, deviceIDs)
+	if err != nil {
+		return nil, err
+	}
+	holders := make(map[string]int64, len(list))
+	for id, one := range list {
+		holders[id] = one.Row.UserID
+	}
+	return holders, nil
+}
+
 // OfDevice tells to whom a device is attached; fault.NotFound when to nobody. A whole product that somebody has does not count.
 func (o *Ownership) OfDevice(ctx context.Context, deviceID string) (Attachment, error) {
 	row, err := o.records.device(ctx, deviceID)
