@@ -75,7 +75,7 @@ var rules = map[string]rule{
 	"plugins/customers/people":               {ours: []string{"core/sdk", "core/sdk/sdkdb", "core/fault", "plugins/customers/site", "plugins/customers/history"}, only: gorm},
 	"plugins/customers/ownership":            {ours: []string{"core/sdk", "core/sdk/sdkdb", "core/fault", "plugins/internal/...", "plugins/customers/site", "plugins/customers/history", "plugins/customers/people"}, only: gorm},
 	"plugins/customers/handover":             {ours: []string{"core/sdk", "core/sdk/sdkdb", "core/fault", "plugins/internal/...", "plugins/customers/site", "plugins/customers/history", "plugins/customers/people", "plugins/customers/ownership"}, only: gorm},
-	"plugins/customers/privacy":              {ours: []string{"core/sdk", "core/sdk/sdkdb", "core/fault", "plugins/customers/site", "plugins/customers/history", "plugins/customers/people", "plugins/customers/ownership"}, only: gorm},
+	"plugins/customers/privacy":              {ours: []string{"core/sdk", "core/sdk/sdkdb", "core/fault", "plugins/internal/...", "plugins/customers/site", "plugins/customers/history", "plugins/customers/people", "plugins/customers/ownership"}, only: gorm},
 	"cmd/particlesim":                        {ours: []string{"plugins"}},
 	"cmd/mortise":                            {ours: []string{"core", "core/help", "core/manifest", "core/build", "core/config", "core/control", "core/fault", "core/status", "plugins"}},
 	"cmd/bench/internal/items":               {ours: []string{"core/sdk", "core/sdk/sdkdb"}, only: gorm},
