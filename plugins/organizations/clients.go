@@ -227,9 +227,8 @@ func (m *Organizations) confirmDelete(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Organizations) renderDelete(w http.ResponseWriter, r *http.Request, p *place, c particle.ClientInfo, wrong sdk.Fields, message *sdk.Message) {
-	using, known := m.linkingUses(r.Context())
 	v := sdk.View{Template: "client_delete", Title: "Delete " + c.Name, Breadcrumbs: m.clientCrumbs(p), FieldErrors: wrong, Message: message,
-		Data: map[string]any{"workspace": m.viewOf(p.w), "client": viewOfClient(p.w, p.owner, c, using.ClientID), "owner": p.ownerName(), "linking_known": known,
+		Data: map[string]any{"workspace": m.viewOf(p.w), "client": viewOfClient(p.w, p.owner, c, ""), "owner": p.ownerName(), "used": m.usesOfClient(r.Context(), p.w, c.ID),
 			"product": productID(p.owner), "once": newOnce()}}
 	if len(wrong) > 0 {
 		v.Status = http.StatusUnprocessableEntity

@@ -114,16 +114,16 @@ func (m *Organizations) refresh(ctx context.Context, w *workspace) *trouble {
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshLimit)
 	defer cancel()
-	list, err := a.cloud.Products(ctx, a.token)
-	if err != nil {
-		return m.troubleIn(ctx, w, err, "products:list")
+	list, orgs, t := m.fetchProducts(ctx, a)
+	if t != nil {
+		return t
 	}
 	rows := m.count(ctx, a, list[:min(len(list), maxProducts)])
 	preferred := w.DefaultProduct
 	if preferred == "" && len(rows) == 1 { // with one product there is nothing to choose
 		preferred = rows[0].ProductID
 	}
-	if err := m.records.replaceProducts(ctx, w.ID, rows, preferred); err != nil {
+	if err := m.records.replaceProducts(ctx, w.ID, rows, orgs, preferred); err != nil {
 		return explain(err, "")
 	}
 	return nil

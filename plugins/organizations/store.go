@@ -140,8 +140,8 @@ func (s *records) countProducts(ctx context.Context) (map[int64]int, error) {
 	return counts, nil
 }
 
-// replaceProducts takes a whole list in place of the one before.
-func (s *records) replaceProducts(ctx context.Context, workspaceID int64, list []product, defaultProduct string) error {
+// replaceProducts takes whole lists in place of those before.
+func (s *records) replaceProducts(ctx context.Context, workspaceID int64, list []product, orgs []organization, defaultProduct string) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Where("workspace_id = ?", workspaceID).Delete(&product{}).Error; err != nil {
 			return err
@@ -150,6 +150,9 @@ func (s *records) replaceProducts(ctx context.Context, workspaceID int64, list [
 			if err := tx.CreateInBatches(list, 50).Error; err != nil {
 				return err
 			}
+		}
+		if err := replaceOrganizations(tx, workspaceID, orgs); err != nil {
+			return err
 		}
 		return tx.Model(&workspace{}).Where("id = ?", workspaceID).
 			Updates(map[string]any{"products_at": s.now(), "default_product": defaultProduct}).Error

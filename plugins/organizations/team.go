@@ -20,6 +20,8 @@ type memberView struct {
 	Invited  bool     `json:"invited"`
 	Scopes   []string `json:"scopes"`  // of an API user, when Particle tells
 	Current  bool     `json:"current"` // the workspace's credential is this API user's token
+
+	RemovePath string `json:"remove_path"`
 }
 
 func viewsOfTeam(w *workspace, list []particle.TeamMember) []memberView {
@@ -66,39 +68,14 @@ func (m *Organizations) listTeam(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	query, page := readable(r.URL.Query().Get("q"), 100), pageOf(r)
-	var t *trouble
-	views, total := []memberView{}, 0
+	data := map[string]any{"workspace": m.viewOf(p.w), "members": []memberView{}, "product": productID(p.owner), "owner": p.ownerName(), "owners": p.teams(), "q": "",
+		"total": 0, "page": 1, "per_page": perPage, "trouble": nil, "may_manage": canManage(r), "invite_path": ""}
 	if p.owner != nil {
-		var list []particle.TeamMember
-		if list, t = m.team(r.Context(), p); t == nil {
-			for _, v := range viewsOfTeam(p.w, list) {
-				if strings.Contains(strings.ToLower(v.Username+" "+v.Name+" "+v.Role), strings.ToLower(query)) {
-					views = append(views, v)
-				}
-			}
-			total = len(views)
-			from := min((page-1)*perPage, total)
-			views = views[from:min(from+perPage, total)]
-		}
+		c := crewOfProduct(p)
+		data["invite_path"] = c.pathTo("invite", nil)
+		m.addMembers(r, c, data)
 	}
-	sdk.Render(w, r, sdk.View{Template: "team", Title: "Team and API users", Breadcrumbs: crumbsOf(p.w), Data: map[string]any{"workspace": m.viewOf(p.w), "members": views,
-		"product": productID(p.owner), "owner": p.ownerName(), "owners": p.teams(), "q": query, "total": total, "page": page, "per_page": perPage, "trouble": t, "may_manage": canManage(r)}})
-}
-
-func (m *Organizations) team(ctx context.Context, p *place) ([]particle.TeamMember, *trouble) {
-	a, t := m.access(ctx, p.w)
-	if t != nil {
-		return nil, t
-	}
-	list, err := a.cloud.Team(ctx, a.token, p.owner.ProductID)
-	if err != nil {
-		return nil, m.troubleIn(ctx, p.w, err, "teams.users:list")
-	}
-	slices.SortStableFunc(list, func(x, y particle.TeamMember) int {
-		return strings.Compare(strings.ToLower(x.Username), strings.ToLower(y.Username))
-	})
-	return list, nil
+	sdk.Render(w, r, sdk.View{Template: "team", Title: "Team and API users", Breadcrumbs: crumbsOf(p.w), Data: data})
 }
 
 // userForm is what a person enters for a new API user.

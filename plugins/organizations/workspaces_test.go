@@ -226,8 +226,10 @@ func TestPages_AreClosedToThoseWithoutThePermission(t *testing.T) {
 		"POST /workspaces/1/clients/old-client-1/delete", "POST /operations/1/hand-over", "GET /workspaces/1/team/new", "POST /workspaces/1/team/new",
 		"GET /workspaces/1/devices/" + lamp, "POST /workspaces/1/devices/" + lamp, "GET /workspaces/1/devices/" + lamp + "/remove", "POST /workspaces/1/devices/" + lamp + "/remove",
 		"GET /workspaces/1/imports", "GET /workspaces/1/imports/new", "POST /workspaces/1/imports/new", "GET /workspaces/1/imports/1", "GET /workspaces/1/imports/1/report",
-		"POST /workspaces/1/imports/1/cancel", "POST /workspaces/1/imports/1/go-on"}
-	view := []string{"GET ", "GET /workspaces/1", "GET /workspaces/1/products", "GET /workspaces/1/clients", "GET /operations", "GET /operations/1", "GET /workspaces/1/team", "GET /workspaces/1/devices"}
+		"POST /workspaces/1/imports/1/cancel", "POST /workspaces/1/imports/1/go-on",
+		"GET /workspaces/1/team/invite", "POST /workspaces/1/team/invite", "GET /workspaces/1/team/remove", "POST /workspaces/1/team/remove"}
+	view := []string{"GET ", "GET /workspaces/1", "GET /workspaces/1/products", "GET /workspaces/1/clients", "GET /operations", "GET /operations/1", "GET /workspaces/1/team", "GET /workspaces/1/devices",
+		"GET /workspaces/1/organizations", "GET /workspaces/1/organizations/" + acme}
 	if want := len(manage) + len(view); want != len(b.Manifest.Pages)+countDouble(b) {
 		t.Errorf("the matrix has %d entries, the manifest %d", want, len(b.Manifest.Pages)+countDouble(b))
 	}
