@@ -80,12 +80,12 @@ func readLines(data []byte, inviteAll bool) ([]importLine, error) {
 // headingOf reads the first line as headings. It is one when it has no address but names the column of addresses.
 func headingOf(r record) (where columns, ok bool) {
 	where = columns{-1, -1, -1, -1, -1, -1}
+	slots := map[string]*int{"email": &where.email, "name": &where.name, "first": &where.first, "last": &where.last, "invite": &where.invite, "note": &where.note}
 	for i, cell := range r.cells {
 		if strings.Contains(cell, "@") {
 			return where, false
 		}
-		slot := map[string]*int{"email": &where.email, "name": &where.name, "first": &where.first, "last": &where.last, "invite": &where.invite, "note": &where.note}[headings[fold(cell)]]
-		if slot != nil && *slot < 0 {
+		if slot := slots[headings[fold(cell)]]; slot != nil && *slot < 0 {
 			*slot = i
 		}
 	}

@@ -185,15 +185,19 @@ func (s store) leave(ctx context.Context, ids []int64) error {
 	return s.db.WithContext(ctx).Where("user_id IN ?", ids).Delete(&row{}).Error
 }
 
-// forget erases everything about people.
+// forget erases everything about people, also the lines of imports that only have their address.
 func (s store) forget(ctx context.Context, ids []int64) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var emails []string
+		if err := tx.Model(&row{}).Where("user_id IN ?", ids).Pluck("email", &emails).Error; err != nil {
+			return err
+		}
 		for _, table := range []any{&row{}, &note{}} {
 			if err := tx.Where("user_id IN ?", ids).Delete(table).Error; err != nil {
 				return err
 			}
 		}
-		return tx.Model(&importLine{}).Where("user_id IN ?", ids).
+		return tx.Model(&importLine{}).Where("user_id IN ? OR lower(email) IN ?", ids, emails).
 			Updates(map[string]any{"email": "", "name": "", "note": "", "user_id": 0, "sentence": "This person was erased since."}).Error
 	})
 }

@@ -272,7 +272,7 @@ func TestSync_AFailureTakesNobodyOut(t *testing.T) {
 func TestForget_ErasesWhatIsKept(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Post(b.ada, root+"/import", once("text", "nina@example.com,Nina,no,Likes green"))
+	b.Post(b.ada, root+"/import", once("text", "nina@example.com,Nina,no,Likes green\nNINA@example.com,Nina\nother@example.com"))
 	b.people.background.Wait()
 	p, err := b.people.ByEmail(t.Context(), "Nina@example.com ")
 	if err != nil {
@@ -285,8 +285,13 @@ func TestForget_ErasesWhatIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines, err := b.people.store.lines(t.Context(), 1, nil, 0, 0, 10)
-	if err != nil || len(lines) != 1 || lines[0].Email != "" || lines[0].Name != "" || lines[0].Note != "" || lines[0].UserID != 0 {
-		t.Errorf("%+v, %v", lines, err)
+	if err != nil || len(lines) != 3 || lines[2].Email != "other@example.com" {
+		t.Fatalf("%+v, %v", lines, err)
+	}
+	for _, l := range lines[:2] {
+		if l.Email != "" || l.Name != "" || l.Note != "" || l.UserID != 0 {
+			t.Errorf("%+v", l)
+		}
 	}
 	if notes, err := b.people.store.notes(t.Context(), p.ID); err != nil || len(notes) != 0 {
 		t.Errorf("%v, %v", notes, err)

@@ -86,6 +86,8 @@ func readTable(text string, most int) (list []record, tooMany bool) {
 	return list, false
 }
 
+const mostCells = 100 // of a record; what stands behind them is not read
+
 // readRecord reads one record and tells how many bytes it took, with the line end.
 func readRecord(text string, separator byte) (cells []string, used int, broken bool) {
 	for at := 0; ; {
@@ -97,7 +99,9 @@ func readRecord(text string, separator byte) (cells []string, used int, broken b
 			}
 			return nil, end + 1, true
 		}
-		cells = append(cells, strings.TrimSpace(cell))
+		if len(cells) < mostCells {
+			cells = append(cells, strings.TrimSpace(cell))
+		}
 		at += next
 		switch {
 		case at >= len(text):
