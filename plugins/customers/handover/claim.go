@@ -218,5 +218,5 @@ func (h *Handover) renderClaim(w http.ResponseWriter, r *http.Request, f finding
 	if f.outcome == outLocked {
 		data["again"] = f.again
 	}
-	sdk.Render(w, r, sdk.View{Template: "claim", Title: "Add a device", Data: data, Status: f.outcome.status()})
+	sdk.Render(w, r, sdk.View{Template: "claim_page", Title: "Add a device", Data: data, Status: f.outcome.status()})
 }

@@ -74,7 +74,7 @@ func (h *Handover) labels(w http.ResponseWriter, r *http.Request) {
 			paper = l
 		}
 	}
-	sdk.Render(w, r, sdk.View{Template: "record_labels", Title: "Labels", Breadcrumbs: []sdk.Link{recordsCrumb}, Data: map[string]any{"labels": labels, "without": without,
+	sdk.Render(w, r, sdk.View{Template: "record_labels", Title: "Labels", Breadcrumbs: []sdk.Link{recordsCrumb}, Data: map[string]any{"labels": labels, "without": without, "count": len(labels),
 		"paper": paper.ID, "papers": papers(query), "more": more, "from": from, "next": from + labelsAtOnce, "address": h.typed(), "site": h.site.Host.Site().Name}})
 }
 

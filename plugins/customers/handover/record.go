@@ -60,7 +60,7 @@ func (h *Handover) renderRecord(w http.ResponseWriter, r *http.Request, rec *rec
 		}
 		installers = h.withPresent(installers, views[0])
 	}
-	v := sdk.View{Template: "record", Title: title(rec), Breadcrumbs: []sdk.Link{recordsCrumb}, FieldErrors: wrong,
+	v := sdk.View{Template: "record_show", Title: title(rec), Breadcrumbs: []sdk.Link{recordsCrumb}, FieldErrors: wrong,
 		Data: map[string]any{"record": views[0], "form": f, "history": happened, "installers": installers, "may_attach": user.Can(mayAttach), "may_view": user.Can(mayView),
 			"mine": rec.AssignedTo == user.UserID, "owned": rec.UserID != 0, "transfer_path": "/admin/customers/devices/" + rec.DeviceID + "/transfer",
 			"device_path": "/admin/customers/devices/" + rec.DeviceID, "labels_path": root + "/labels?record=" + strconv.FormatInt(rec.ID, 10)}}

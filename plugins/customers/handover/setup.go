@@ -87,7 +87,7 @@ func (h *Handover) renderSetup(w http.ResponseWriter, r *http.Request, a ownersh
 	if claim != nil {
 		data["code"], data["until"] = claim.Code, claim.ExpiresAt
 	}
-	sdk.Render(w, r, sdk.View{Template: "setup", Title: "Set your device up", Data: data})
+	sdk.Render(w, r, sdk.View{Template: "setup_page", Title: "Set your device up", Data: data})
 }
 
 func (h *Handover) setupState(r *http.Request, a ownership.Attachment) string {
