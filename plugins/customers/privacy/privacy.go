@@ -45,7 +45,7 @@ type Privacy struct {
 
 // New makes the part.
 func New(s *site.Site, deps Deps) *Privacy {
-	return &Privacy{Site: s, deps: deps, records: records{s}, Patience: 5 * time.Second}
+	return &Privacy{Site: s, deps: deps, records: records{s}, Patience: 2 * time.Second}
 }
 
 // Start lets the job go on with what the last run of the program left half done.
