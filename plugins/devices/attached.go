@@ -15,9 +15,10 @@ func (m *Devices) attachedOf(ctx context.Context) (attachapi.Attached, error) {
 	return answer, err
 }
 
-// productsOf gives the products through which the person has devices. With given it is the one of that device alone. A product whose
-// way is the person's own account gives nothing by itself: the maker's credential is not used for it.
-func (m *Devices) productsOf(ctx context.Context, r *rights, given *attachapi.Attachment) ([]source, error) {
+// productsOf gives the products through which the person has devices. For one device it is the one to which it is attached, or those
+// that are the person's as a whole. A product whose way is the person's own account gives nothing by itself: the maker's credential is
+// not used for it.
+func (m *Devices) productsOf(ctx context.Context, r *rights, w wish) ([]source, error) {
 	byKey, keys := map[string]*fleet{}, []string{}
 	of := func(workspace int64, product, label string) *fleet {
 		key := productKey(workspace, product)
@@ -28,16 +29,12 @@ func (m *Devices) productsOf(ctx context.Context, r *rights, given *attachapi.At
 		}
 		return byKey[key]
 	}
-	devices := r.attached.Devices
-	if given != nil {
-		devices = []attachapi.Attachment{*given}
-	}
-	for _, a := range devices {
-		if a.Way != attachapi.Account && deviceID.MatchString(a.DeviceID) {
+	for _, a := range r.attached.Devices {
+		if a.Way != attachapi.Account && deviceID.MatchString(a.DeviceID) && (w.id == "" || w.id == a.DeviceID) {
 			of(a.WorkspaceID, a.ProductID, a.Product).given[a.DeviceID] = a
 		}
 	}
-	if given == nil {
+	if len(keys) == 0 || w.id == "" {
 		for _, g := range r.attached.Products {
 			if g.Way != attachapi.Account {
 				of(g.WorkspaceID, g.ProductID, g.Product).whole = true

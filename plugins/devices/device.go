@@ -56,6 +56,7 @@ func (m *Devices) renderDevice(w http.ResponseWriter, r *http.Request, t *target
 	user := sdk.UserFrom(r.Context())
 	data := deviceData{Device: viewOf(t.holding, t.device), Control: user.Can("devices.control"), Functions: []functionView{}, Variables: variables,
 		Events: []eventView{}, Upstream: "off", Trouble: t.trouble, OwnNames: t.origin().OwnNames, Form: form}
+	data.Control = data.Control && data.Device.Absent == nil
 	if data.Form.Rename == "" {
 		data.Form.Rename = t.device.Name
 	}

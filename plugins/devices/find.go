@@ -90,7 +90,7 @@ func (m *Devices) sourcesOf(ctx context.Context, r *rights, w wish) ([]source, e
 	var sources []source
 	given := r.attachment(w.id)
 	if given == nil || given.Way != attachapi.Account {
-		products, err := m.productsOf(ctx, r, given)
+		products, err := m.productsOf(ctx, r, w)
 		if err != nil {
 			return nil, err
 		}

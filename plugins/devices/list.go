@@ -29,6 +29,7 @@ type listData struct {
 	Linking  bool           `json:"linking"`  // accounts can be linked on this site
 	Attached bool           `json:"attached"` // the maker can give people devices on this site
 	Notices  []string       `json:"notices"`  // what cannot be looked up at the moment
+	Troubles []listTrouble  `json:"troubles"` // of accounts and products; products that have the same one together
 	Accounts []accountView  `json:"accounts"`
 	Products []accountView  `json:"products"`
 	Devices  []listedDevice `json:"devices"` // of this page
@@ -38,6 +39,27 @@ type listData struct {
 	Search   string         `json:"search"`  // what is searched for; "" for nothing
 	Page     int            `json:"page"`    // from 1; 0 when all devices are on one page
 	PerPage  int            `json:"per_page"`
+}
+
+// listTrouble is why accounts or products could not be listed.
+type listTrouble struct {
+	Label   string   `json:"label"`
+	Trouble *trouble `json:"trouble"`
+	Known   bool     `json:"known"` // what was known last is in the list
+}
+
+// tell adds a trouble, once for all products that have the same.
+func (data *listData) tell(a accountView) {
+	one := listTrouble{a.Label, a.Trouble, a.Devices > 0}
+	if a.Kind == fromProduct {
+		for i := range data.Troubles {
+			if t := &data.Troubles[i]; t.Trouble.Message == a.Trouble.Message && t.Trouble.Kind == a.Trouble.Kind {
+				t.Label, t.Known = t.Label+", "+a.Label, t.Known || one.Known
+				return
+			}
+		}
+	}
+	data.Troubles = append(data.Troubles, one)
 }
 
 // listedDevice is a device in the list, with the last known values of its first variables. The list asks no device for them.
@@ -67,7 +89,8 @@ func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 		sdk.Fail(w, r, err)
 		return
 	}
-	data := listData{Linked: f.accounts > 0, Linking: f.linking, Attached: f.attached, Notices: f.notices, Accounts: []accountView{}, Products: []accountView{}, Search: search, PerPage: perPage}
+	data := listData{Linked: f.accounts > 0, Linking: f.linking, Attached: f.attached, Notices: append([]string{}, f.notices...),
+		Troubles: []listTrouble{}, Accounts: []accountView{}, Products: []accountView{}, Search: search, PerPage: perPage}
 	var all []listing
 	for i := range f.holdings {
 		all = append(all, data.add(&f.holdings[i])...)
@@ -100,12 +123,15 @@ func (data *listData) add(h *holding) []listing {
 	case h.trouble != nil:
 		a.State = "failed"
 	}
-	switch _, lost := h.source.(*absent); {
-	case lost: // each of its devices says what is the matter
-	case a.Kind == fromAccount:
-		data.Accounts = append(data.Accounts, a)
-	default:
-		data.Products = append(data.Products, a)
+	if _, lost := h.source.(*absent); !lost { // of those each device says what is the matter
+		if a.Kind == fromAccount {
+			data.Accounts = append(data.Accounts, a)
+		} else {
+			data.Products = append(data.Products, a)
+		}
+		if h.trouble != nil {
+			data.tell(a)
+		}
 	}
 	var list []listing
 	for _, d := range h.devices {

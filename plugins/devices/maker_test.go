@@ -75,7 +75,9 @@ func given(id string, way attachapi.Way) attachapi.Attachment {
 
 func (m *maker) attach(person sdk.Identity, devices ...attachapi.Attachment) {
 	m.here()
-	m.set(func() { m.attached[person.UserID] = attachapi.Attached{Devices: devices, Products: []attachapi.Grant{}} })
+	m.set(func() {
+		m.attached[person.UserID] = attachapi.Attached{Devices: devices, Products: []attachapi.Grant{}}
+	})
 }
 
 func (m *maker) grant(person sdk.Identity, way attachapi.Way) {

@@ -84,6 +84,9 @@ func (p *fleet) list(ctx, limited context.Context, w wish) holding {
 func (p *fleet) listOne(ctx, limited context.Context, id string) holding {
 	h := holding{source: p}
 	given, attached := p.given[id]
+	if !attached && !p.whole { // another device of the product is attached to the person, and this one is not
+		return h
+	}
 	batch, err := p.m.lists.get(limited, p.question("device/"+id, listLife, func(ctx context.Context) (batch, error) {
 		d, err := p.service().Device(ctx, p.product, id)
 		return batch{devices: []particle.Device{deviceOf(d)}}, err
