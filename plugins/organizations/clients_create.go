@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"mortise/core/fault"
 	"mortise/core/sdk"
@@ -96,13 +94,6 @@ func (m *Organizations) createClient(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sealedClient is what is kept for handing over.
-type sealedClient struct {
-	ID      string `json:"id"`
-	Secret  string `json:"secret"`
-	BaseURL string `json:"base_url"`
-}
-
 // create carries out client_create. The list before it tells after a crash what is new.
 func (m *Organizations) create(ctx context.Context, r *http.Request, a *access, p *place, f clientForm) (*operation, string, *trouble, error) {
 	cloud := a.in(productID(p.owner))
@@ -139,129 +130,7 @@ func (m *Organizations) create(ctx context.Context, r *http.Request, a *access, 
 	return op, made.Secret, nil, m.created(ctx, op, made.ID)
 }
 
-// keepForHandOver seals the secret of a client that linking may take over. No other secret is kept at all.
-func (m *Organizations) keepForHandOver(ctx context.Context, op *operation, f clientForm, s sealedClient) error {
-	if f.Purpose != forLinking {
-		return nil
-	}
-	until := m.now().Add(handOverTime)
-	op.SecretUntil = &until
-	if err := m.records.saveOperation(ctx, op); err != nil { // first, so that a stop leaves nothing that is not erased in time
-		return err
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return m.host.Secrets().Set(ctx, "handover", keyOf(op.ID), string(text))
-}
-
 func (m *Organizations) created(ctx context.Context, op *operation, id string) error {
 	op.Subject = id
 	return m.end(ctx, op, opDone, "The client "+id+" is created at Particle. Its secret was shown once.")
-}
-
-// mayHandOver tells whether the secret of an operation is still kept.
-func (m *Organizations) mayHandOver(op *operation) bool {
-	return op.Kind == opClientCreate && op.State == opDone && op.SecretUntil != nil && m.now().Before(*op.SecretUntil)
-}
-
-// handOver gives the new client to linking, on behalf of the person, who needs linking's permission for that.
-func (m *Organizations) handOver(w http.ResponseWriter, r *http.Request) {
-	source, ok := m.operationOf(w, r)
-	if !ok {
-		return
-	}
-	defer m.lock(source.WorkspaceID)()
-	if source, ok = m.operationOf(w, r); !ok {
-		return
-	}
-	back := "/admin/organizations/operations/" + keyOf(source.ID)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), opLimit)
-	defer cancel()
-	kept, err := m.host.Secrets().Get(ctx, "handover", keyOf(source.ID))
-	if fault.Is(err, fault.NotFound) || !m.mayHandOver(source) {
-		sdk.Redirect(w, r, back, sdk.Message{Tone: sdk.Warn, Text: "The secret is not kept any more: it was handed over already, or ten minutes have passed. Create a new client."})
-		return
-	}
-	var s sealedClient
-	if err == nil {
-		err = json.Unmarshal([]byte(kept), &s)
-	}
-	if err != nil {
-		sdk.Fail(w, r, err)
-		return
-	}
-	op := &operation{Kind: opHandOver, WorkspaceID: source.WorkspaceID, Workspace: source.Workspace, ProductID: source.ProductID, Subject: s.ID, Name: source.Name}
-	again, err := m.begin(ctx, r, op, handOverInput{Source: source.ID})
-	if err != nil {
-		sdk.Fail(w, r, err)
-		return
-	}
-	if again != nil {
-		sdk.Redirect(w, r, back, sdk.Message{Tone: sdk.Info, Text: again.Sentence})
-		return
-	}
-	in := map[string]string{"client_id": s.ID, "client_secret": s.Secret, "base_url": s.BaseURL}
-	if err := m.host.Call(ctx, linkingService, "set", in, nil); err != nil {
-		m.handOverFailed(ctx, w, r, op, err, back)
-		return
-	}
-	if err := m.handedOver(ctx, op, source); err != nil {
-		sdk.Fail(w, r, err)
-		return
-	}
-	sdk.Redirect(w, r, back, sdk.Message{Tone: sdk.Good, Text: op.Sentence})
-}
-
-type handOverInput struct {
-	Source int64 `json:"source"` // the operation that made the client
-}
-
-func (m *Organizations) handedOver(ctx context.Context, op, source *operation) error {
-	if source != nil {
-		if err := m.eraseSecret(ctx, source); err != nil {
-			return err
-		}
-	}
-	return m.end(ctx, op, opDone, "Linking uses the client "+op.Subject+" now. Its secret is erased here.")
-}
-
-func (m *Organizations) handOverFailed(ctx context.Context, w http.ResponseWriter, r *http.Request, op *operation, cause error, back string) {
-	message, visible := fault.Visible(cause)
-	if !visible {
-		message = "Linking did not take the client."
-	}
-	if fault.Is(cause, fault.Denied) {
-		message = "You may not set up linking: that needs the permission to do so in Linking. Somebody who has it can hand the client over within ten minutes of its creation."
-	}
-	m.host.Log().Info("a client was not handed over", "operation", op.ID, "reason", fault.KindOf(cause).String())
-	if err := m.end(ctx, op, opFailed, message); err != nil {
-		sdk.Fail(w, r, err)
-		return
-	}
-	sdk.Redirect(w, r, back, sdk.Message{Tone: sdk.Bad, Text: message})
-}
-
-// resumeHandOver finds out whether linking had taken the client before the crash. It cannot be repeated: it is done on behalf
-// of a person, who is not here.
-func (m *Organizations) resumeHandOver(ctx context.Context, op *operation) error {
-	var in handOverInput
-	if err := json.Unmarshal([]byte(op.Input), &in); err != nil {
-		return err
-	}
-	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	using, ok := m.linkingUses(limited)
-	if !ok {
-		return m.leave(ctx, op, "Was cut short, and Linking does not answer.")
-	}
-	if using.ClientID != op.Subject {
-		return m.end(ctx, op, opFailed, "Was cut short before Linking had the client. Hand it over again.")
-	}
-	source, err := m.records.operation(ctx, in.Source)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	return m.handedOver(ctx, op, source)
 }

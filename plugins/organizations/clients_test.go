@@ -66,11 +66,11 @@ func TestClients_AreCreatedByPurpose(t *testing.T) {
 		if b.Host.LogText() != "" && strings.Contains(b.Host.LogText(), d.Secret) || a.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: the secret is logged or may be kept by the browser", tc.name)
 		}
-		if kept := d.Operation.HandOver; kept != (tc.name == "link") {
+		if kept := d.Operation.HandOver; kept != (tc.name == "link" || tc.name == "server") {
 			t.Errorf("%s: can be handed over: %v", tc.name, kept)
 		}
 	}
-	if n := len(b.Host.Sealed("handover")); n != 1 {
+	if n := len(b.Host.Sealed("handover")); n != 2 {
 		t.Errorf("%d secrets are kept", n)
 	}
 }

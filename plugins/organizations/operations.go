@@ -121,6 +121,10 @@ func (m *Organizations) resumeOne(ctx context.Context, listed *operation) error 
 		return m.doDeviceChange(ctx, a, op)
 	case opDeviceRemove:
 		return m.doDeviceRemove(ctx, a, op)
+	case opMemberInvite:
+		return m.doInvite(ctx, a, op, true)
+	case opMemberRemove:
+		return m.doRemoveMember(ctx, a, op)
 	}
 	return m.end(ctx, op, opUnclear, "Was cut short; this version does not know the kind "+op.Kind+".")
 }
@@ -178,6 +182,8 @@ type operationView struct {
 	StartedAt   time.Time  `json:"started_at"`
 	EndedAt     *time.Time `json:"ended_at"`
 	HandOver    bool       `json:"can_hand_over"`
+	HandOverTo  string     `json:"hand_over_to"`    // what the button says
+	HandOverWhy string     `json:"hand_over_offer"` // and why to press it
 	SecretUntil *time.Time `json:"secret_until"`
 	Path        string     `json:"path"`
 	ImportPath  string     `json:"import_path"` // "" when it is no import
@@ -186,7 +192,8 @@ type operationView struct {
 var opTitles = map[string]string{opClientCreate: "Create an OAuth client", opClientChange: "Change an OAuth client", opClientDelete: "Delete an OAuth client",
 	opUserCreate: "Create an API user", opUserRotate: "Renew the workspace's token",
 	opDeviceChange: "Change a device", opDeviceRemove: "Take a device out of its product", opDeviceImport: "Import devices",
-	opHandOver: "Use an OAuth client for account linking"}
+	opMemberInvite: "Invite into a team", opMemberRemove: "Remove from a team",
+	opHandOver: "Hand an OAuth client over"}
 
 func (m *Organizations) viewOfOperation(op *operation) operationView {
 	v := operationView{ID: op.ID, Kind: op.Kind, Title: opTitles[op.Kind], Workspace: op.Workspace, WorkspaceID: op.WorkspaceID, ProductID: op.ProductID, Subject: op.Subject,
@@ -195,8 +202,13 @@ func (m *Organizations) viewOfOperation(op *operation) operationView {
 	if op.Kind == opDeviceImport {
 		v.Subject, v.ImportPath = "", importsPath(op.WorkspaceID)+"/"+pathEscape(op.Subject)
 	}
+	if op.Kind == opHandOver {
+		_, to := takerIn(op)
+		v.Title = to.title
+	}
 	if m.mayHandOver(op) {
-		v.HandOver, v.SecretUntil = true, op.SecretUntil
+		to := takerFor(op)
+		v.HandOver, v.HandOverTo, v.HandOverWhy, v.SecretUntil = true, to.button, to.offer, op.SecretUntil
 	}
 	return v
 }

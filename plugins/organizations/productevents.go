@@ -28,7 +28,10 @@ type streams struct {
 func newStreams(m *Organizations) *streams {
 	s := &streams{m: m, feeds: map[productKey]*feed{}, byName: map[string]productKey{}}
 	options := m.hubOptions
-	options.Connect, options.MaxAccounts, options.Log = s.connect, maxProductStreams, m.host.Log()
+	options.Connect, options.Log = s.connect, m.host.Log()
+	if options.MaxAccounts == 0 {
+		options.MaxAccounts = maxProductStreams
+	}
 	if options.Buffer == 0 {
 		options.Buffer = 1024
 	}

@@ -227,7 +227,9 @@ func (f *feed) enter(q productapi.Poll) (after int64, seen productapi.StreamStat
 	after, seen = q.After, q.State
 	switch {
 	case after == 0:
-		after = f.next - 1
+		if after = f.next - 1; seen == "" {
+			seen = productapi.Connecting // the first poll is answered as soon as there are events to wait for
+		}
 	case after >= f.next: // given before a restart, and the clock was put back since
 		if after > f.streams.m.now().Add(24*time.Hour).UnixMicro() {
 			return 0, "", false, wrongField("after", "take the cursor of the answer before, or 0")

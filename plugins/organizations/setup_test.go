@@ -43,6 +43,7 @@ type bench struct {
 	module  *Organizations
 	clock   *clock
 	linking *linkingDouble
+	shadows *shadowsDouble
 	token   string
 }
 
@@ -76,7 +77,45 @@ func (l *linkingDouble) call(_ context.Context, service, method string, input []
 	return struct{}{}, nil
 }
 
-func newBench(t *testing.T) *bench {
+// shadowsDouble stands for the module customers.
+type shadowsDouble struct {
+	mu      sync.Mutex
+	absent  bool
+	fail    error
+	clients []map[string]any
+}
+
+func (s *shadowsDouble) call(method string, input []byte) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.absent:
+		return nil, fault.New(fault.Unavailable, "not installed")
+	case method == "get":
+		list := []map[string]any{}
+		for _, c := range s.clients {
+			list = append(list, map[string]any{"client_id": c["client_id"], "workspace_id": c["workspace_id"], "product_id": c["product_id"]})
+		}
+		return map[string]any{"clients": list}, nil
+	}
+	var in map[string]any
+	if err := json.Unmarshal(input, &in); err != nil {
+		return nil, err
+	}
+	if s.fail == nil || fault.Is(s.fail, fault.Timeout) {
+		s.clients = append(s.clients, in)
+	}
+	return struct{}{}, s.fail
+}
+
+func (b *bench) answer(ctx context.Context, service, method string, input []byte) (any, error) {
+	if service == shadowService {
+		return b.shadows.call(method, input)
+	}
+	return b.linking.call(ctx, service, method, input)
+}
+
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	cloud := &particletest.Server{}
 	cloud.AddAccount(particletest.Account{Username: maker, Password: "x"})
@@ -94,9 +133,9 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	b := &bench{cloud: cloud, url: address, module: New(), clock: &clock{at: time.Now().UTC()}, linking: &linkingDouble{}, token: cloud.IssueToken(maker, "")}
+	b := &bench{cloud: cloud, url: address, module: New(), clock: &clock{at: time.Now().UTC()}, linking: &linkingDouble{}, shadows: &shadowsDouble{}, token: cloud.IssueToken(maker, "")}
 	b.prepare(b.module)
-	b.Site = moduletest.Start(t, b.module, manifest, moduletest.Options{Call: b.linking.call})
+	b.Site = moduletest.Start(t, b.module, manifest, moduletest.Options{Call: b.answer})
 	return b
 }
 
@@ -104,6 +143,8 @@ func (b *bench) prepare(m *Organizations) {
 	m.now = b.clock.now
 	m.limits = particle.Timeouts{Connect: time.Second, Token: 600 * time.Millisecond, Call: 600 * time.Millisecond, Device: 600 * time.Millisecond}
 	m.pace = 0
+	m.patience.linger, m.patience.dead = 100*time.Millisecond, 100*time.Millisecond // of this clock, which stands still by itself
+	m.hubOptions = particle.HubOptions{BackoffMin: 5 * time.Millisecond, BackoffMax: 20 * time.Millisecond, RateLimited: 10 * time.Millisecond, Linger: time.Millisecond}
 }
 
 // restart starts the module's program anew on the same store, as after a kill, and waits until it has looked at what was left.
@@ -119,7 +160,7 @@ func (b *bench) restart(t *testing.T) *Organizations {
 }
 
 // connect adds the workspace that most tests use.
-func (b *bench) connect(t *testing.T) {
+func (b *bench) connect(t testing.TB) {
 	t.Helper()
 	a := b.Post(ada, root+"/workspaces/new", url.Values{"name": {"Garden"}, "base_url": {b.url}, "token": {b.token}})
 	if a.Status != http.StatusSeeOther || a.Location != first || !strings.HasPrefix(a.Flash, "warn ") && !strings.HasPrefix(a.Flash, "good ") {
