@@ -33,6 +33,11 @@ func (m *Devices) Deliver(ctx context.Context, event sdk.Event) error {
 		return nil
 	}
 	account, product, device := accountKey(a.AccountID), productKey(a.WorkspaceID, a.ProductID), strings.ToLower(a.DeviceID)
+	if strings.HasPrefix(event.Name, "linking.") {
+		m.linking.wake()
+	} else {
+		m.customers.wake()
+	}
 	switch event.Name {
 	case "linking.account_linked":
 		m.gone.unmark(goneKey{a.UserID, account, ""})

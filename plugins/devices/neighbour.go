@@ -74,6 +74,13 @@ func (n *neighbour) keepQuiet(err error) error {
 	return err
 }
 
+// wake forgets the silence: something was heard of the module.
+func (n *neighbour) wake() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.until = time.Time{}
+}
+
 // note writes down, once in a while, that the service answers.
 func (n *neighbour) note(ctx context.Context) {
 	now := n.m.now()
