@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"gorm.io/gorm"
+
 	"mortise/core/sdk"
 	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/particle/particletest"
@@ -32,4 +34,14 @@ func (b *bench) check(t testing.TB, who sdk.Identity, id string) attachapi.Verdi
 		t.Fatal(err)
 	}
 	return out.(attachapi.Verdict)
+}
+
+// gormDB is what a transaction is given.
+type gormDB = gorm.DB
+
+// addDevices puts devices into the product lamp at the cloud.
+func (b *bench) addDevices(ids []string) {
+	for _, id := range ids {
+		b.cloud.AddDevice(particletest.Device{ID: id, Name: "d-" + id[18:], Product: lamp, Platform: 12})
+	}
 }
