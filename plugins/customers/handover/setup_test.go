@@ -347,3 +347,39 @@ func TestTemplates_DrawInEveryTheme(t *testing.T) {
 		}
 	}
 }
+
+func (b *bench) inOwnership(do func(tx *gorm.DB) error) {
+	b.t.Helper()
+	if err := b.part.db.Transaction(do); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// attach attaches a device on the pages of ownership.
+func (b *bench) attach(who sdk.Identity, deviceID string) {
+	b.inOwnership(func(tx *gorm.DB) error {
+		_, err := b.part.owners.AttachIn(tx, ownership.Attach{UserID: who.UserID, WorkspaceID: 1, ProductID: "10001", Product: "Garden lamp", DeviceID: deviceID})
+		return err
+	})
+}
+
+func (b *bench) detach(who sdk.Identity, deviceID string) {
+	b.inOwnership(func(tx *gorm.DB) error {
+		_, err := b.part.owners.DetachIn(tx, deviceID, who.UserID, history.Actor{})
+		return err
+	})
+}
+
+func (b *bench) transfer(deviceID string, from, to sdk.Identity) {
+	b.inOwnership(func(tx *gorm.DB) error {
+		_, _, err := b.part.owners.TransferIn(tx, deviceID, from.UserID, to.UserID, history.Actor{})
+		return err
+	})
+}
+
+// chooseWay sets how devices of the product are owned from now on.
+func (b *bench) chooseWay(way ownership.Way) {
+	b.inOwnership(func(tx *gorm.DB) error {
+		return tx.Table("customers_products").Create(map[string]any{"workspace_id": 1, "product_id": "10001", "name": "Garden lamp", "way": way, "version": 1, "client_id": "", "client_base_url": "", "client_problem": "", "changed_by": ""}).Error
+	})
+}

@@ -1,0 +1,342 @@
+package handover_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mortise/core/sdk"
+	"mortise/plugins/customers/history"
+	"mortise/plugins/internal/attachapi"
+	"mortise/plugins/internal/moduletest"
+)
+
+// wrongKey is a key that is never made: nobody's, but well formed.
+func wrongKey(n int) string { return fmt.Sprintf("ZZZZ-ZZZZ-ZZZZ-%04d", n) }
+
+func TestClaim_TheKeyOfTheLabelMakesTheDeviceOnesOwnAndWorksOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.make(lamp)[0]
+	key := b.key(path)
+	page := b.Get(b.ann, "/customers/claim?key="+key)
+	if page.Status != http.StatusOK || !strings.Contains(page.Body, "Porch lamp") || !strings.Contains(page.Body, "Garden lamp") || strings.Contains(page.Body, lamp) {
+		t.Errorf("the page is %d %s", page.Status, page.Body)
+	}
+	if b.ownerOf(lamp) != 0 {
+		t.Error("looking has claimed the device")
+	}
+	if a := b.Post(b.ann, "/customers/claim", url.Values{"key": {strings.ToLower(strings.ReplaceAll(key, "-", " "))}}); decodeOutcome(t, a) != "ready" {
+		t.Errorf("a key that was typed answered %s", a.Body)
+	}
+	if a := b.claim(b.ann, key); a.Status != http.StatusSeeOther || a.Location != "/devices/"+lamp || a.Flash != "good Porch lamp is yours now." {
+		t.Errorf("claiming answered %d %s %q", a.Status, a.Location, a.Flash)
+	}
+	if b.ownerOf(lamp) != b.ann.UserID || len(b.Host.Events(attachapi.DeviceAttached)) != 1 || len(b.Host.Sealed("claimkey")) != 0 {
+		t.Error("the device is not Ann's, or the key is still sealed")
+	}
+	if got := b.claim(b.bob, key); decodeOutcome(t, got) != "used" || got.Status != http.StatusConflict || strings.Contains(got.Body, "Ann") || strings.Contains(got.Body, "Porch") {
+		t.Errorf("Bob got %d %s", got.Status, got.Body)
+	}
+	if got := b.claim(b.ann, key); decodeOutcome(t, got) != "mine" || !strings.Contains(got.Body, "/devices/"+lamp) {
+		t.Errorf("Ann once more got %d %s", got.Status, got.Body)
+	}
+	if r := b.show(path); r.Record.State != "claimed" || r.Record.Customer != "Ann" || r.History[0].Kind != "record_claimed" || r.History[0].By != "Ann" {
+		t.Errorf("the record is %+v", r)
+	}
+	list, _, err := history.List(t.Context(), b.part.db, history.Filter{UserID: b.ann.UserID})
+	if err != nil || len(list) != 2 {
+		t.Errorf("Ann's history is %+v, %v", list, err)
+	}
+}
+
+func decodeOutcome(t *testing.T, a moduletest.Answer) string {
+	t.Helper()
+	return decode[struct {
+		Outcome string `json:"outcome"`
+	}](t, a).Outcome
+}
+
+func TestClaim_OfManyAtOnceExactlyOneGetsTheDevice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	var people []sdk.Identity
+	for i := range 6 {
+		people = append(people, b.Person(fmt.Sprintf("P%d", i), fmt.Sprintf("p%d@example.com", i), customer...))
+	}
+	answers := make([]moduletest.Answer, len(people))
+	var wg sync.WaitGroup
+	for i, p := range people {
+		wg.Go(func() { answers[i] = b.claim(p, key) })
+	}
+	wg.Wait()
+	got := 0
+	for i, a := range answers {
+		if a.Status == http.StatusSeeOther {
+			got++
+			if b.ownerOf(lamp) != people[i].UserID {
+				t.Errorf("%s was told that the device is theirs", people[i].Name)
+			}
+		} else if decodeOutcome(t, a) != "used" {
+			t.Errorf("%s got %d %s", people[i].Name, a.Status, a.Body)
+		}
+	}
+	if got != 1 {
+		t.Errorf("%d people got it", got)
+	}
+	if n := len(b.Host.Events(attachapi.DeviceAttached)); n != 1 {
+		t.Errorf("%d facts were published", n)
+	}
+}
+
+func TestClaim_TenWrongKeysLockForAnHourAndARestartForgivesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	for range 30 { // none of these is a guess
+		b.look(b.ann, "nonsense")
+		b.look(b.ann, key)
+		b.look(b.ann, wrongKey(0)) // but for the first time
+	}
+	for n := range 10 {
+		if got := b.look(b.ann, wrongKey(n)); got != "wrong" {
+			t.Fatalf("wrong key %d: %s", n, got)
+		}
+	}
+	b.restart()
+	b.clock.forward(59 * time.Minute)
+	a := b.Get(b.ann, "/customers/claim?key="+key)
+	if decodeOutcome(t, a) != "locked" || a.Status != http.StatusTooManyRequests {
+		t.Errorf("after ten wrong keys: %d %s", a.Status, a.Body)
+	}
+	if got := b.claim(b.ann, key); decodeOutcome(t, got) != "locked" || b.ownerOf(lamp) != 0 {
+		t.Errorf("claiming with the right key: %d %s", got.Status, got.Body)
+	}
+	if got := b.look(b.bob, key); got != "ready" {
+		t.Errorf("Bob sees %s", got)
+	}
+	b.clock.forward(2 * time.Minute)
+	if got := b.look(b.ann, key); got != "ready" {
+		t.Errorf("after an hour: %s", got)
+	}
+	b.clock.forward(25 * time.Hour)
+	if err := b.part.Run(t.Context(), "retention"); err != nil {
+		t.Fatal(err)
+	}
+	var left int64
+	if err := b.part.db.Table("customers_guesses").Count(&left).Error; err != nil || left != 0 {
+		t.Errorf("%d guesses are kept, %v", left, err)
+	}
+}
+
+func TestClaim_GuessesAtOnceAreCountedOneByOne(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	outcomes := make([]string, 24)
+	var wg sync.WaitGroup
+	for i := range outcomes {
+		wg.Go(func() { outcomes[i] = b.look(b.ann, wrongKey(i)) })
+	}
+	wg.Wait()
+	if n := strings.Count(strings.Join(outcomes, " "), "wrong"); n != 10 {
+		t.Errorf("%d guesses were looked up: %v", n, outcomes)
+	}
+}
+
+func TestClaim_WhenManyGuessHonestPeopleStillGetIn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	for p := range 20 {
+		who := b.Person("Guesser", fmt.Sprintf("g%d@example.com", p), customer...)
+		for n := range 10 {
+			b.look(who, wrongKey(100*p+n))
+		}
+	}
+	found, err := b.part.Check(t.Context())
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].Title, "200 wrong claim keys") {
+		t.Errorf("the findings are %+v, %v", found, err)
+	}
+	if one, two := b.look(b.bob, wrongKey(9001)), b.look(b.bob, wrongKey(9002)); one != "wrong" || two != "locked" {
+		t.Errorf("Bob's first and second wrong keys are %s and %s", one, two)
+	}
+	if a := b.claim(b.ann, key); a.Status != http.StatusSeeOther {
+		t.Errorf("Ann got %d %s", a.Status, a.Body)
+	}
+}
+
+func TestClaim_NobodyLooksAnythingUpBeforeSigningIn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	var bodies []string
+	for _, k := range []string{key, wrongKey(1)} {
+		a := b.Get(sdk.Identity{}, "/customers/claim?key="+k)
+		data := decode[struct {
+			Outcome  string `json:"outcome"`
+			Login    string `json:"login_path"`
+			Register string `json:"register_path"`
+		}](t, a)
+		if a.Status != http.StatusOK || data.Outcome != "sign_in" || data.Login != "/login?next="+url.QueryEscape("/customers/claim?key="+k) || data.Register != "/register?next="+url.QueryEscape("/customers/claim?key="+k) {
+			t.Errorf("got %d %+v", a.Status, data)
+		}
+		bodies = append(bodies, strings.ReplaceAll(a.Body, k, ""))
+	}
+	if bodies[0] != bodies[1] {
+		t.Error("a visitor can tell a key from a wrong one")
+	}
+	if a := b.Post(sdk.Identity{}, "/customers/claim", url.Values{"key": {key}, "claim": {"1"}}); a.Status != http.StatusUnauthorized {
+		t.Errorf("claiming answered %d", a.Status)
+	}
+	if got := b.look(b.ivo, key); got != "not_you" {
+		t.Errorf("an account without the permission sees %s", got)
+	}
+	if a := b.claim(b.ivo, key); a.Status != http.StatusForbidden || b.ownerOf(lamp) != 0 {
+		t.Errorf("it claims with %d", a.Status)
+	}
+	var guesses int64
+	if err := b.part.db.Table("customers_guesses").Count(&guesses).Error; err != nil || guesses != 0 {
+		t.Errorf("%d guesses were counted, %v", guesses, err)
+	}
+}
+
+func TestClaim_SaysWhatBecameOfAnOldKey(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.make(lamp)[0]
+	first := b.key(path)
+	if a := b.act(b.office, path, "/key", url.Values{"action": {"new"}, "days": {"10"}}); a.Status != http.StatusSeeOther {
+		t.Fatalf("a new key answered %d %s", a.Status, a.Body)
+	}
+	second := b.key(path)
+	if got := b.look(b.ann, first); got != "revoked" || first == second {
+		t.Errorf("the key before the new one is %s", got)
+	}
+	b.clock.forward(10 * 24 * time.Hour)
+	if got := b.look(b.ann, second); got != "expired" || !b.show(path).Record.Expired {
+		t.Errorf("the key is %s after its days", got)
+	}
+	if a := b.claim(b.ann, second); decodeOutcome(t, a) != "expired" || b.ownerOf(lamp) != 0 {
+		t.Errorf("claiming with it answered %d %s", a.Status, a.Body)
+	}
+	b.act(b.office, path, "/key", url.Values{"action": {"new"}})
+	third := b.key(path)
+	b.act(b.office, path, "/key", url.Values{"action": {"revoke"}})
+	if got := b.look(b.ann, third); got != "revoked" || b.show(path).Record.State != "revoked" {
+		t.Errorf("the key that was taken back is %s", got)
+	}
+	if a := b.act(b.office, path, "/key", url.Values{"action": {"revoke"}}); a.Status != http.StatusConflict {
+		t.Errorf("taking it back twice answered %d", a.Status)
+	}
+	if n := len(b.Host.Sealed("claimkey")); n != 0 {
+		t.Errorf("%d keys are sealed", n)
+	}
+}
+
+func TestClaim_ADeviceThatIsSomebodysByAnotherWayIsNotGivenAway(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.make(lamp)[0]
+	key := b.key(path)
+	b.attach(b.bob, lamp)
+	if a := b.claim(b.ann, key); decodeOutcome(t, a) != "used" || b.ownerOf(lamp) != b.bob.UserID {
+		t.Errorf("Ann got %d %s", a.Status, a.Body)
+	}
+	if r := b.show(path); r.Record.State != "ready" {
+		t.Errorf("half of the claim stayed: %+v", r.Record)
+	}
+	b.hear()
+	if r := b.show(path); r.Record.State != "claimed" || r.Record.Customer != "Bob" || len(b.Host.Sealed("claimkey")) != 0 {
+		t.Errorf("the record did not follow: %+v", r.Record)
+	}
+}
+
+func TestRecords_FollowTransfersDetachmentsAndDeletedPeople(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.make(lamp)[0]
+	b.claim(b.ann, b.key(path))
+	b.hear()
+	if r := b.show(path); r.Record.State != "claimed" {
+		t.Errorf("the facts of the claim itself made it %+v", r.Record)
+	}
+	b.transfer(lamp, b.ann, b.bob)
+	b.hear()
+	b.hear() // facts come more than once
+	if r := b.show(path); r.Record.State != "transferred" || r.Record.UserID != b.bob.UserID {
+		t.Errorf("after the transfer it is %+v", r.Record)
+	}
+	b.detach(b.bob, lamp)
+	b.hear()
+	if r := b.show(path); r.Record.State != "bench" || r.Record.UserID != 0 {
+		t.Errorf("after the detachment it is %+v", r.Record)
+	}
+	b.act(b.office, path, "/key", url.Values{"action": {"new"}})
+	b.claim(b.ann, b.key(path))
+	event := sdk.Event{Name: "user.erase_requested", Subject: fmt.Sprintf("user/%d", b.ann.UserID)}
+	for range 2 {
+		if err := b.part.Deliver(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := b.show(path); r.Record.UserID != 0 || r.Record.State != "bench" {
+		t.Errorf("after the erasure it is %+v", r.Record)
+	}
+}
+
+func TestSetup_IsForTheOwnDevicesThatMustBeClaimedAtParticle(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	paths := b.make(lamp, pump)
+	b.claim(b.bob, b.key(paths[1]))
+	b.chooseWay(attachapi.Account)
+	a := b.claim(b.ann, b.key(paths[0]))
+	if a.Location != "/customers/setup?device="+lamp {
+		t.Fatalf("claiming led to %s: %s", a.Location, a.Body)
+	}
+	type page struct {
+		State   string `json:"state"`
+		Code    string `json:"code"`
+		Trouble string `json:"trouble"`
+	}
+	for _, state := range []struct {
+		owner  string
+		online bool
+		want   string
+	}{{"", false, "waiting"}, {"ann@particle.example", false, "arrived"}, {"ann@particle.example", true, "online"}} {
+		b.fleet.set(func(f *fleet) { f.devices[0].Owner, f.devices[0].Online = state.owner, state.online })
+		if got := decode[page](t, b.Get(b.ann, a.Location)); got.State != state.want {
+			t.Errorf("%+v is %q", state, got.State)
+		}
+	}
+	b.fleet.set(func(f *fleet) { f.away = true })
+	if got := decode[page](t, b.Get(b.ann, a.Location)); got.State != "unknown" {
+		t.Errorf("without organizations it is %q", got.State)
+	}
+	if got := decode[page](t, b.Post(b.ann, a.Location, nil)); got.Code != "" || got.Trouble == "" {
+		t.Errorf("a code without an account: %+v", got)
+	}
+	asked := b.fleet.calls()
+	for _, device := range []string{pump, cellar, foreign, "nonsense", ""} {
+		if g, p := b.Get(b.ann, "/customers/setup?device="+device), b.Post(b.ann, "/customers/setup?device="+device, nil); g.Status != http.StatusNotFound || p.Status != http.StatusNotFound || g.Body != p.Body {
+			t.Errorf("%q answered %d and %d", device, g.Status, p.Status)
+		}
+	}
+	if b.fleet.calls() != asked {
+		t.Error("another module was asked for devices of others")
+	}
+	if a := b.Get(b.bob, "/customers/setup?device="+pump); a.Location != "/devices/"+pump {
+		t.Errorf("a device that needs no code led to %d %s", a.Status, a.Location)
+	}
+	for range 20 {
+		b.Post(b.ann, a.Location, nil)
+	}
+	if got := decode[page](t, b.Post(b.ann, a.Location, nil)); !strings.Contains(got.Trouble, "many codes") {
+		t.Errorf("after twenty codes: %+v", got)
+	}
+}
