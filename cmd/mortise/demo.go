@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"mortise/core"
-	"mortise/core/control"
-	"mortise/core/fault"
 	"mortise/plugins"
 )
 
@@ -81,7 +79,14 @@ func runDemo(ctx context.Context, t *terminal, args []string) error {
 		URL: host.URL(), Admin: demoAccount{demoAdminEmail, demoAdminPassword}, Customer: demoAccount{demoCustomerEmail, demoCustomerPassword},
 		Particle: demoCloud{cloud.url, plugins.ParticleDemoEmail, plugins.ParticleDemoPassword, plugins.ParticleDemoClientID, plugins.ParticleDemoClientSecret},
 	}
-	return serve(ctx, host, listener, func() { announceDemo(t, site.json, *bare, told) })
+	return serve(ctx, host, listener, func() {
+		if !*bare {
+			if err := fillDemo(ctx, host, cloud.url); err != nil { // the site runs; what is missing can be done by hand
+				fmt.Fprintln(t.err, "mortise demo:", err)
+			}
+		}
+		announceDemo(t, site.json, *bare, told)
+	})
 }
 
 // simulated is the cloud beside the demo.
@@ -108,17 +113,11 @@ func startCloud(listen, state string) (*simulated, error) {
 
 // furnish makes the demo's accounts and, unless it is bare, enables and configures the modules. What is there already stays.
 func furnish(ctx context.Context, host *core.Host, cloud string, bare bool) error {
-	o := host.Operations()
-	for _, u := range []control.NewUser{
-		{Name: "Ada Admin", Email: demoAdminEmail, Password: demoAdminPassword, Roles: []string{"administrator"}},
-		{Name: "Ann Customer", Email: demoCustomerEmail, Password: demoCustomerPassword, Roles: []string{"customer"}},
-	} {
-		if _, err := o.CreateUser(ctx, u); err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Invalid) {
-			return fmt.Errorf("make the account %s: %w", u.Email, err)
-		}
+	if err := demoAccounts(ctx, host, demoAdmin, demoAnn); err != nil || bare {
+		return err
 	}
-	if bare {
-		return nil
+	if err := demoAccounts(ctx, host, demoBen); err != nil {
+		return err
 	}
 	values := map[string]any{
 		"base_url": cloud, "client_id": plugins.ParticleDemoClientID, "client_secret": plugins.ParticleDemoClientSecret,
@@ -126,7 +125,7 @@ func furnish(ctx context.Context, host *core.Host, cloud string, bare bool) erro
 	if err := host.Configure(ctx, "linking", values); err != nil {
 		return fmt.Errorf("configure linking: %w", err)
 	}
-	if err := host.Want(ctx, "linking", "devices"); err != nil {
+	if err := host.Want(ctx, "linking", "devices", "organizations", "customers"); err != nil {
 		return fmt.Errorf("enable the modules: %w", err)
 	}
 	return nil
@@ -138,24 +137,30 @@ func announceDemo(t *terminal, asJSON, bare bool, d demoReady) {
 		return
 	}
 	try := []string{
-		"sign in as the customer, open Linked accounts, press Link Particle account",
-		"sign in at the simulated Particle with the account above, allow the access",
+		"sign in as Ben, open Devices: his lamps belong to the maker's product, and he needs no account at Particle",
+		"sign in as Ann, open Linked accounts, press Link Particle account; sign in there with the account above, and allow the access",
 		"open Devices, then the lamp, and call led with on",
-		"sign in as the administrator in another browser, open Modules, pause devices, resume it",
-		"enable organizations under Modules, and add a workspace: address " + d.Particle.URL + ", token " + plugins.ParticleDemoAPIToken,
+		"sign in as the administrator in another browser: Customers, Workspaces and Device records show what a maker sees",
+		"print a label under Device records, open its address on a phone, and the device is Ann's",
+		"open Modules, pause devices, resume it",
 		"break the cloud at " + d.Particle.URL + "/__sim and see how the pages explain it",
 	}
 	if bare {
 		try = []string{
-			"sign in as the administrator, open Modules, enable linking, then devices",
+			"sign in as the administrator, open Modules, enable linking, then devices, organizations and customers",
+			"add a workspace: address " + d.Particle.URL + ", token " + plugins.ParticleDemoAPIToken,
 			"open the settings of linking: base URL " + d.Particle.URL + ", client id " + d.Particle.ClientID + ", secret " + d.Particle.ClientSecret,
 			"press Test, save, and sign in as the customer to link an account",
 		}
 	}
+	customers := fmt.Sprintf("  Customer         %s   %s", d.Customer.Email, d.Customer.Password)
+	if !bare {
+		customers += fmt.Sprintf("\n  Customer         %s   %s\n  Installer        %s   %s", demoBen.email, demoBen.password, demoInstaller.email, demoInstaller.password)
+	}
 	fmt.Fprintf(t.out, `
   The site         %s
   Administrator    %s   %s
-  Customer         %s   %s
+%s
   Particle cloud   %s (simulated)
   Particle account %s   %s
 
@@ -163,7 +168,7 @@ func announceDemo(t *terminal, asJSON, bare bool, d demoReady) {
     %s
 
   Ctrl-C stops everything. The data stays in its folder for the next start.
-`, d.URL, d.Admin.Email, d.Admin.Password, d.Customer.Email, d.Customer.Password, d.Particle.URL, d.Particle.Email, d.Particle.Password,
+`, d.URL, d.Admin.Email, d.Admin.Password, customers, d.Particle.URL, d.Particle.Email, d.Particle.Password,
 		strings.Join(numbered(try), "\n    "))
 }
 
