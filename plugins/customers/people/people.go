@@ -31,13 +31,27 @@ func (p *People) Start(ctx context.Context) error {
 	if p.clock.Load() > 0 {
 		return nil
 	}
-	p.background.Go(func() {
-		ctx := p.site.Host.Context()
-		if err := p.Sync(ctx); err != nil && ctx.Err() == nil {
-			p.site.Host.Log().Warn("the list of customers could not be filled yet; the job does it", "error", err)
-		}
-	})
+	p.background.Go(func() { p.fill(p.site.Host.Context()) })
 	return nil
+}
+
+// fill makes the first comparison. While a module is being enabled, the site does not answer it yet, so it is asked again.
+func (p *People) fill(ctx context.Context) {
+	for _, pause := range []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 0} {
+		err := p.Sync(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if pause == 0 {
+			p.site.Host.Log().Warn("the list of customers could not be filled yet; the job does it", "error", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // Stop waits for the work that pages have begun.

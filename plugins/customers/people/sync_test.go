@@ -20,6 +20,7 @@ type between struct {
 	after func(method string) // called without the lock
 	calls map[string]int
 	fail  map[string]error
+	busy  int // calls that are refused at first
 }
 
 func (h *between) Call(ctx context.Context, service, method string, in, out any) error {
@@ -29,6 +30,10 @@ func (h *between) Call(ctx context.Context, service, method string, in, out any)
 	}
 	h.calls[method]++
 	err, after := h.fail[method], h.after
+	if h.busy > 0 {
+		h.busy--
+		err = fault.New(fault.Unavailable, "the module customers is not enabled")
+	}
 	h.mu.Unlock()
 	if err != nil {
 		return err
@@ -191,6 +196,17 @@ func TestSync_ALateAnswerDoesNotReplaceANewerOneNorBringBackTheGone(t *testing.T
 	}
 	if _, err := b.people.Get(t.Context(), otto.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Otto is back: %v", err)
+	}
+}
+
+func TestStart_FillsTheListAsSoonAsTheSiteAnswers(t *testing.T) {
+	t.Parallel()
+	h := &between{busy: 1}
+	newBench(t, func(m *module) { // waits for what Start began
+		m.wrap = func(host sdk.Host) sdk.Host { h.Host = host; return h }
+	})
+	if n := h.count("list"); n != 2 {
+		t.Errorf("asked %d times", n)
 	}
 }
 
