@@ -57,6 +57,10 @@ func (s *streams) connect(ctx context.Context, name string) (*particle.Stream, e
 		return nil, err
 	}
 	stream, err := t.fleet().OpenStream(ctx, t.token, particle.Source{})
+	var refusal *particle.Error
+	if errors.As(err, &refusal) && refusal.Kind == particle.UnknownDevice { // nobody asked for a device: the product is closed to the credential
+		err = &particle.Error{Kind: particle.Denied, Op: refusal.Op, Status: refusal.Status, Scope: "events:get", Description: refusal.Description}
+	}
 	if err != nil && ctx.Err() == nil {
 		s.m.troubleIn(ctx, t.workspace, err, "events:get")
 	}
