@@ -2,8 +2,8 @@ package ownership
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -23,13 +23,6 @@ const (
 	waitClient = 15 * time.Minute // until it is looked again whether there is an OAuth client
 	keepFor    = 365 * 24 * time.Hour
 )
-
-// lock keeps operations about one subject apart.
-func (o *Ownership) lock(subject string) (unlock func()) {
-	lock, _ := o.locks.LoadOrStore(subject, &sync.Mutex{})
-	lock.(*sync.Mutex).Lock()
-	return lock.(*sync.Mutex).Unlock
-}
 
 // end records what became of an operation.
 func (o *Ownership) end(ctx context.Context, op *operation, state, sentence string) error {
@@ -100,15 +93,14 @@ func (o *Ownership) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	failed := []error{o.records.dropResets(ctx)}
 	for i := range list {
 		if ctx.Err() != nil {
-			return nil // the next run goes on
+			break // the next run goes on
 		}
-		if err := o.carryOut(ctx, list[i].ID); err != nil {
-			return err
-		}
+		failed = append(failed, o.carryOut(ctx, list[i].ID))
 	}
-	return o.records.dropResets(ctx)
+	return errors.Join(failed...)
 }
 
 // carryOut does one operation, the first time and after a crash. It reads it once more: it may have ended between the list and the lock.
@@ -117,12 +109,19 @@ func (o *Ownership) carryOut(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	defer o.lock(op.Subject)()
+	defer o.locks.lock(op.Subject)()
 	if op, err = o.records.operation(ctx, id); err != nil || op.State != opRunning || op.NextAt.After(o.site.Now()) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, opLimit)
+	limited, cancel := context.WithTimeout(ctx, opLimit)
 	defer cancel()
+	if err := o.do(limited, op); err != nil {
+		return errors.Join(err, o.leave(ctx, op, "Something went wrong here. It is tried again by itself; the log of the site tells more."))
+	}
+	return nil
+}
+
+func (o *Ownership) do(ctx context.Context, op *operation) error {
 	switch op.Kind {
 	case opShadowCreate:
 		return o.doShadowCreate(ctx, op)

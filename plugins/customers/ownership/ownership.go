@@ -2,7 +2,6 @@ package ownership
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -45,8 +44,8 @@ type Ownership struct {
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
 
 	clouds  particle.Clouds
-	locks   sync.Map // subject of an operation to *sync.Mutex, see lock
-	guesses guesses  // of keys of the page on which a password is chosen
+	locks   locks   // by the subject of an operation
+	guesses guesses // of keys of the page on which a password is chosen
 }
 
 // New makes the part.

@@ -49,7 +49,7 @@ type deviceView struct {
 func devicePath(id string) string { return "/admin/customers/devices/" + id }
 
 func viewOfDevice(d *attachment, person string) deviceView {
-	return deviceView{Attachment: d.view(), Path: devicePath(d.DeviceID), WayTitle: wordsOf(d.Way).Title, DetachedAt: d.DetachedAt, Person: person,
+	return deviceView{Attachment: d.view(), Path: devicePath(d.DeviceID), WayTitle: wordsOf(d.Way).Short, DetachedAt: d.DetachedAt, Person: person,
 		PersonPath: personPath(d.UserID) + "/devices"}
 }
 

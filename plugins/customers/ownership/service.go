@@ -175,7 +175,7 @@ func (o *Ownership) takeClient(ctx context.Context, in newClient, by string) err
 		return err
 	}
 	o.site.Host.Log().Info("another module has handed over an OAuth client", "client", in.ClientID, "product", in.ProductID)
-	return o.records.wake(ctx, in.WorkspaceID, in.ProductID, opShadowCreate)
+	return o.records.wake(ctx, in.WorkspaceID, in.ProductID)
 }
 
 func oneWord(s string, most int) bool {

@@ -255,7 +255,7 @@ func (o *Ownership) renewEnding(ctx context.Context) error {
 
 // renew replaces the token of a shadow customer by a new one, and revokes the old one.
 func (o *Ownership) renew(ctx context.Context, listed *shadow) error {
-	defer o.lock(listed.Username)()
+	defer o.locks.lock(listed.Username)()
 	s, err := o.records.shadowNamed(ctx, listed.Username)
 	if err != nil || s == nil || s.State != shadowReady {
 		return err

@@ -71,10 +71,11 @@ func (s *records) runningSubjects(tx *gorm.DB, kind string, subjects []string) (
 	return found, err
 }
 
-// wake lets the waiting operations of a product be carried out at once.
-func (s *records) wake(ctx context.Context, workspaceID int64, productID, kind string) error {
-	return s.db.WithContext(ctx).Model(&operation{}).Where("workspace_id = ? AND product_id = ? AND kind = ? AND state = ?", workspaceID, productID, kind, opRunning).
-		Update("next_at", s.now()).Error
+// wake lets the shadow customers of a product be made at once that wait for an OAuth client, or were refused with the one before.
+func (s *records) wake(ctx context.Context, workspaceID int64, productID string) error {
+	return s.db.WithContext(ctx).Model(&operation{}).Where("workspace_id = ? AND product_id = ? AND kind = ? AND state IN ?", workspaceID, productID, opShadowCreate, []string{opRunning, opFailed, opUnclear}).
+		Where("subject IN (SELECT username FROM customers_shadows WHERE workspace_id = ? AND product_id = ? AND state = ?)", workspaceID, productID, shadowWanted).
+		Updates(map[string]any{"state": opRunning, "next_at": s.now(), "ended_at": nil, "tries": 0}).Error
 }
 
 // operations lists a page of them, the newest first. state "" means all.

@@ -15,20 +15,21 @@ import (
 type wayWords struct {
 	ID       Way      `json:"id"`
 	Title    string   `json:"title"`
+	Short    string   `json:"short"`
 	Sentence string   `json:"sentence"`
 	Follows  []string `json:"follows"`
 }
 
 var explainedWays = []wayWords{
-	{attachapi.Product, "Unclaimed devices of the product", "Nobody owns the devices at Particle; the site controls them with the workspace's credential. Particle advises this for new products.", []string{
+	{attachapi.Product, "Unclaimed devices of the product", "Unclaimed", "Nobody owns the devices at Particle; the site controls them with the workspace's credential. Particle advises this for new products.", []string{
 		"Nothing has to be set up: a device works for its customer as soon as it is attached.",
 		"Unclaimed devices cannot subscribe to events. They publish events, and answer functions and variables.",
 		"A whole product can be attached to one customer."}},
-	{attachapi.Account, "The customer's own Particle account", "The customer claims the device into a Particle account of their own and links that account here.", []string{
+	{attachapi.Account, "The customer's own Particle account", "Own account", "The customer claims the device into a Particle account of their own and links that account here.", []string{
 		"Each customer needs an account at Particle and has to link it; until then an attached device cannot be controlled here.",
 		"The customer can use the device elsewhere too, in Particle's own apps and services.",
 		"The device must be claimed with the customer's account: with a claim code when it is set up."}},
-	{attachapi.Shadow, "A shadow customer", "The site makes a customer at Particle for each person, under a name that says nothing about them, and keeps its token sealed.", []string{
+	{attachapi.Shadow, "A shadow customer", "Shadow customer", "The site makes a customer at Particle for each person, under a name that says nothing about them, and keeps its token sealed.", []string{
 		"People need no account at Particle, and Particle learns no name and no address.",
 		"Devices that were set up with a claim code belong to the shadow customer and may subscribe to its events.",
 		"It needs an OAuth client of type installed of this product, handed over from Organizations."}},
