@@ -41,7 +41,7 @@ func (m *Organizations) usesOfClient(ctx context.Context, w *workspace, clientID
 	})
 	asking.Go(func() {
 		var using shadowClients
-		if err := m.host.Call(ctx, "customers.client", "get", struct{}{}, &using); err != nil {
+		if err := m.host.Call(ctx, customersService, "get", struct{}{}, &using); err != nil {
 			customers.Unasked = append(customers.Unasked, "Customers: it is not installed, or does not answer.")
 			return
 		}
