@@ -15,6 +15,16 @@ func (m *Devices) attachedOf(ctx context.Context) (attachapi.Attached, error) {
 	return answer, err
 }
 
+// verdictOf asks customers about one device. Of a whole product it is the authority too: a device of it that is attached to somebody else
+// is not the person's.
+func (m *Devices) verdictOf(ctx context.Context, id string) (attachapi.Verdict, error) {
+	var answer attachapi.Verdict
+	err := m.customers.ask(ctx, func() error {
+		return m.host.Call(ctx, attachapi.Service, attachapi.Check, attachapi.Question{DeviceID: id}, &answer)
+	})
+	return answer, err
+}
+
 // productsOf gives the products through which the person has devices. For one device it is the one to which it is attached, or those
 // that are the person's as a whole. A product whose way is the person's own account gives nothing by itself: the maker's credential is
 // not used for it.

@@ -89,6 +89,18 @@ func (m *Devices) lookUp(ctx context.Context, w wish) (*found, error) {
 func (m *Devices) sourcesOf(ctx context.Context, r *rights, w wish) ([]source, error) {
 	var sources []source
 	given := r.attachment(w.id)
+	if given == nil && w.id != "" && len(r.attached.Products) > 0 {
+		verdict, err := m.verdictOf(ctx, w.id)
+		if err != nil && !errors.Is(err, errUnused) && !fault.Is(err, fault.Unavailable) {
+			return nil, err
+		}
+		if err != nil {
+			r.attachedErr = err
+		}
+		if verdict.Product == nil {
+			r.attached.Products = nil
+		}
+	}
 	if given == nil || given.Way != attachapi.Account {
 		products, err := m.productsOf(ctx, r, w)
 		if err != nil {

@@ -93,7 +93,7 @@ func (m *maker) asked() int {
 	defer m.mu.Unlock()
 	n := 0
 	for method, calls := range m.calls {
-		if method != "list" && method != productapi.MethodEvents {
+		if method != attachapi.List && method != attachapi.Check && method != productapi.MethodEvents {
 			n += calls
 		}
 	}
@@ -106,7 +106,7 @@ func (m *maker) count(method string) int {
 	return m.calls[method]
 }
 
-func (m *maker) customers(ctx context.Context, method string) (any, error) {
+func (m *maker) customers(ctx context.Context, method string, input []byte) (any, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls[method]++
@@ -116,11 +116,35 @@ func (m *maker) customers(ctx context.Context, method string) (any, error) {
 		return nil, fault.New(fault.Unavailable, "no enabled module provides the service customers.devices")
 	case !user.SignedIn():
 		return nil, fault.New(fault.SignedOut, "nobody asks")
+	case method == attachapi.Check:
+		return m.check(user.UserID, input)
 	case method != attachapi.List:
 		return nil, fault.New(fault.NotFound, "no such method")
 	}
 	a := m.attached[user.UserID]
 	return attachapi.Attached{Devices: append([]attachapi.Attachment{}, a.Devices...), Products: append([]attachapi.Grant{}, a.Products...)}, nil
+}
+
+// check answers as customers does: a device that is attached to somebody is not part of a whole product for others.
+func (m *maker) check(user int64, input []byte) (any, error) {
+	var in attachapi.Question
+	if err := json.Unmarshal(input, &in); err != nil {
+		return nil, err
+	}
+	for i, own := range m.attached[user].Devices {
+		if own.DeviceID == in.DeviceID {
+			return attachapi.Verdict{Attached: true, Device: &m.attached[user].Devices[i]}, nil
+		}
+	}
+	for _, other := range m.attached {
+		if slices.ContainsFunc(other.Devices, func(a attachapi.Attachment) bool { return a.DeviceID == in.DeviceID }) {
+			return attachapi.Verdict{}, nil
+		}
+	}
+	if products := m.attached[user].Products; len(products) > 0 {
+		return attachapi.Verdict{Product: &products[0]}, nil
+	}
+	return attachapi.Verdict{}, nil
 }
 
 func (m *maker) product(ctx context.Context, method string, input []byte) (any, error) {

@@ -213,6 +213,25 @@ func TestGrant_ListsAndSearchesTheWholeProduct(t *testing.T) {
 	}
 }
 
+func TestGrant_LeavesOutDevicesThatAreAttachedToSomebodyElse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.maker.attach(bob, given(pump, attachapi.Product))
+	b.maker.grant(carl, attachapi.Product)
+	if a := b.GetJSON(carl, "/devices/"+heater); a.Status != http.StatusOK {
+		t.Errorf("a device of nobody else's answered %d", a.Status)
+	}
+	before := b.maker.asked()
+	for _, r := range routesOf(pump) {
+		if a := b.Do(carl, r.method, r.path, r.form, "application/json"); a.Status != http.StatusNotFound {
+			t.Errorf("%s %s answered %d", r.method, r.path, a.Status)
+		}
+	}
+	if n := b.maker.asked() - before; n != 0 {
+		t.Errorf("the product was asked %d times", n)
+	}
+}
+
 func TestGrant_OfAProductForOwnAccountsUsesNoneOfTheMakersRights(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -132,7 +132,7 @@ func (b *bench) call(ctx context.Context, service, method string, input []byte) 
 	case tokenapi.Service:
 		return b.linked.call(ctx, service, method, input)
 	case attachapi.Service:
-		return b.maker.customers(ctx, method)
+		return b.maker.customers(ctx, method, input)
 	}
 	return b.maker.product(ctx, method, input)
 }

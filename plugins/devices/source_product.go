@@ -251,15 +251,20 @@ func (p *fleet) variable(ctx context.Context, device, name string) (any, error) 
 // call is sent once. When the service does not answer, nobody knows whether it was.
 func (p *fleet) call(ctx context.Context, device, function, argument string) (int, error) {
 	value, err := p.service().CallFunction(ctx, p.product, device, function, argument)
+	return value, uncertain("call function", err)
+}
+
+// uncertain says of a service that went away with a change that nobody knows whether it was made.
+func uncertain(op string, err error) error {
 	if particle.KindOf(err) == "" && (fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout)) {
-		err = &particle.Error{Kind: particle.NoAnswer, Op: "call function", Cause: err}
+		return &particle.Error{Kind: particle.NoAnswer, Op: op, Cause: err}
 	}
-	return value, err
+	return err
 }
 
 // publish sends an event as if the device had published it.
 func (p *fleet) publish(ctx context.Context, device, name, data string) error {
-	return p.service().Publish(ctx, p.product, device, name, data)
+	return uncertain("publish event", p.service().Publish(ctx, p.product, device, name, data))
 }
 
 // rename keeps the person's own name here: the one at Particle belongs to the maker's fleet. "" goes back to that one.
@@ -268,7 +273,7 @@ func (p *fleet) rename(ctx context.Context, device, name string) error {
 }
 
 func (p *fleet) signal(ctx context.Context, device string, on bool) error {
-	return p.service().Signal(ctx, p.product, device, on)
+	return uncertain("signal device", p.service().Signal(ctx, p.product, device, on))
 }
 
 func (p *fleet) ping(ctx context.Context, device string) (bool, error) {
@@ -296,23 +301,17 @@ const maxUnsure = 6
 
 // still asks customers again, since a fact may have been missed.
 func (p *fleet) still(ctx context.Context, device string) bool {
-	attached, err := p.m.attachedOf(ctx)
+	verdict, err := p.m.verdictOf(ctx, device)
 	if err != nil {
 		p.unsure++
 		return fault.Is(err, fault.Unavailable) && p.unsure < maxUnsure
 	}
 	p.unsure = 0
-	for _, a := range attached.Devices {
-		if a.DeviceID == device && a.Way != attachapi.Account && productKey(a.WorkspaceID, a.ProductID) == p.key() {
-			return true
-		}
+	if a := verdict.Device; a != nil {
+		return a.Way != attachapi.Account && productKey(a.WorkspaceID, a.ProductID) == p.key()
 	}
-	for _, g := range attached.Products {
-		if g.Way != attachapi.Account && productKey(g.WorkspaceID, g.ProductID) == p.key() {
-			return true
-		}
-	}
-	return false
+	g := verdict.Product
+	return g != nil && g.Way != attachapi.Account && productKey(g.WorkspaceID, g.ProductID) == p.key()
 }
 
 // explain has nothing to do: organizations knows itself what is wrong with its credential.
