@@ -31,7 +31,7 @@ func (p *People) resend(w http.ResponseWriter, r *http.Request) {
 	_, err = p.accounts.resend(r.Context(), person.ID)
 	if err == nil {
 		p.recent.put(once, person.ID)
-		err = p.refresh(r.Context(), person.ID, change{by: history.By(r.Context()), invited: true, at: p.site.Now(), since: began})
+		err = p.refresh(r.Context(), person.ID, change{by: history.By(r.Context()), invited: true, at: p.site.Now(), since: began, kinds: []string{kindInvited}})
 	}
 	switch {
 	case fault.Is(err, fault.TooMany):
@@ -95,7 +95,7 @@ func (p *People) block(w http.ResponseWriter, r *http.Request) {
 	began := p.site.Now()
 	err := p.accounts.block(r.Context(), person.ID, block)
 	if err == nil {
-		err = p.refresh(r.Context(), person.ID, change{by: history.By(r.Context()), since: began})
+		err = p.refresh(r.Context(), person.ID, change{by: history.By(r.Context()), since: began, kinds: []string{kindBlocked, kindUnblocked}})
 	}
 	if message, _ := fault.Visible(err); fault.Is(err, fault.Conflict) {
 		p.renderBlock(w, r, person, false, message)

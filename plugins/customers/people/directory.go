@@ -103,12 +103,15 @@ func (d *Directory) Ensure(ctx context.Context, name, email string, invite bool)
 	if err != nil {
 		return Person{}, false, err
 	}
-	if err := d.refresh(ctx, id, change{by: by, invited: mailed, at: d.site.Now(), since: began}); err != nil {
+	if err := d.refresh(ctx, id, change{by: by, invited: mailed, at: d.site.Now(), since: began, kinds: added}); err != nil {
 		return Person{}, false, err
 	}
 	p, err = d.Get(ctx, id)
 	return p, created, err
 }
+
+// added are the kinds of entries that making or inviting a customer leads to.
+var added = []string{kindMade, kindInvited}
 
 func (d *Directory) ensure(ctx context.Context, name, email string, invite bool) (id int64, created, mailed bool, err error) {
 	if len(email) > mostAddress {

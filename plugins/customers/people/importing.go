@@ -239,7 +239,7 @@ func (p *People) record(ctx context.Context, u *upload, b batch, began time.Time
 			}
 		}
 	}
-	c := change{by: by, since: began, at: now}
+	c := change{by: by, since: began, kinds: added, at: now}
 	if _, err := p.absorb(ctx, asked, silent, c); err != nil {
 		return err
 	}

@@ -112,9 +112,13 @@ func TestList_PagesThroughAll(t *testing.T) {
 func TestList_ShowsWhoHasJustRegisteredWithoutAFact(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Person("Nina", "nina@example.com") // and no fact is delivered
+	nina := b.Person("Nina", "nina@example.com") // the fact comes later
 	if got := names(b.list(t, "").People); !slices.Equal(got, []string{"Nina"}) {
 		t.Errorf("%q", got)
+	}
+	b.DeliverFacts()
+	if said := b.sentences(t, nina.UserID); !slices.Equal(said, []string{": The account was made."}) {
+		t.Errorf("%q", said)
 	}
 }
 

@@ -34,16 +34,18 @@ const (
 	lookUpAtOnce = 500 // people looked up at once, the most that the site allows
 	glanceEvery  = 20 * time.Second
 	glanceLimit  = 3 * time.Second
-	rereads      = 4 // of an account that was written while it was read
+	rereads      = 4              // of an account that was written while it was read
+	newsFor      = 24 * time.Hour // in which a newcomer is told of, however they were found
 )
 
 // change is why an account is read again.
 type change struct {
 	by      history.Actor // who did something just now; the zero Actor for facts
-	since   time.Time     // when they began: what the facts of it have written since then is theirs
+	since   time.Time     // when they began
+	kinds   []string      // of the entries that facts have written since then and that are theirs
 	invited bool          // an invitation was mailed
 	at      time.Time     // when
-	quiet   bool          // newcomers are no news
+	quiet   bool          // newcomers are no news, unless they are new indeed
 }
 
 // refresh reads one account from the site and writes what it says. When somebody else has written it since the reading began, it is read
@@ -113,8 +115,8 @@ func (d *Directory) absorb(ctx context.Context, began int64, list []account, c c
 			fresh := rowOf(a, ended)
 			if old == nil {
 				newcomers = append(newcomers, a.ID)
-				if !c.quiet {
-					told = append(told, history.Entry{UserID: a.ID, Kind: kindMade, Sentence: "The account was made.", At: d.site.Now()})
+				if !c.quiet || d.site.Now().Sub(a.CreatedAt) < newsFor { // the fact of it may come later
+					told = append(told, history.Entry{UserID: a.ID, Kind: kindMade, Sentence: "The account was made.", At: a.CreatedAt.UTC()})
 				}
 			} else if same(old, &fresh) {
 				continue
@@ -156,7 +158,7 @@ func (d *Directory) tell(tx *gorm.DB, ids []int64, told []history.Entry, c chang
 	if err := history.Add(tx, told...); err != nil {
 		return err
 	}
-	return d.store.claim(tx, ids, c.since, c.by, kindMade, kindInvited, kindBlocked, kindUnblocked)
+	return d.store.claim(tx, ids, c.since.Truncate(time.Millisecond), c.by, c.kinds...) // the site's times have milliseconds
 }
 
 // invitedAgain writes that customers who are in the list got another invitation.
