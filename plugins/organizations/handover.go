@@ -31,7 +31,7 @@ var takers = []taker{
 		done:   "Linking uses the client %s now. Its secret is erased here.",
 		denied: "You may not set up linking: that needs the permission to do so in Linking. Somebody who has it can hand the client over within ten minutes of its creation.",
 		silent: "Was cut short, and Linking does not answer.", missing: "Was cut short before Linking had the client. Hand it over again."},
-	{purpose: forServer, service: shadowService, button: "Use for shadow customers", title: "Use an OAuth client for shadow customers",
+	{purpose: forServer, service: customersService, button: "Use for shadow customers", title: "Use an OAuth client for shadow customers",
 		offer: "Then Customers gets client id and secret from here, and makes a customer at Particle for each person who gets a device of this product. You need not copy anything. " +
 			"Possible for ten minutes.",
 		done:   "Customers makes shadow customers with the client %s now. Its secret is erased here.",
@@ -39,7 +39,8 @@ var takers = []taker{
 		silent: "Was cut short, and Customers does not answer.", missing: "Was cut short before Customers had the client. Hand it over again."},
 }
 
-const shadowService = "customers.client"
+// customersService takes the clients with which shadow customers are made.
+const customersService = "customers.client"
 
 func takerOf(purpose string) (taker, bool) {
 	i := slices.IndexFunc(takers, func(t taker) bool { return t.purpose == purpose })
@@ -59,7 +60,7 @@ type sealedClient struct {
 // keepForHandOver seals the secret of a client that another module may take over. No other secret is kept at all.
 func (m *Organizations) keepForHandOver(ctx context.Context, op *operation, f clientForm, s sealedClient) error {
 	to, ok := takerOf(f.Purpose)
-	if !ok || to.service == shadowService && !m.takes(ctx) {
+	if !ok || to.service == customersService && !m.takes(ctx) {
 		return nil
 	}
 	until := m.now().Add(handOverTime)
@@ -78,7 +79,7 @@ func (m *Organizations) keepForHandOver(ctx context.Context, op *operation, f cl
 func (m *Organizations) takes(ctx context.Context) bool {
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	return m.host.Call(limited, shadowService, "get", struct{}{}, nil) == nil
+	return m.host.Call(limited, customersService, "get", struct{}{}, nil) == nil
 }
 
 // mayHandOver tells whether the secret of an operation is still kept.
@@ -164,7 +165,7 @@ func (m *Organizations) handOver(w http.ResponseWriter, r *http.Request) {
 
 func (m *Organizations) give(ctx context.Context, to taker, op *operation, s sealedClient) error {
 	in := map[string]any{"client_id": s.ID, "client_secret": s.Secret, "base_url": s.BaseURL}
-	if to.service == shadowService {
+	if to.service == customersService {
 		in["workspace_id"], in["product_id"] = op.WorkspaceID, op.ProductID
 	}
 	return m.host.Call(ctx, to.service, "set", in, nil)
@@ -230,13 +231,7 @@ func (m *Organizations) has(ctx context.Context, to taker, op *operation) (has, 
 		using, ok := m.linkingUses(ctx)
 		return using.ClientID == op.Subject, ok
 	}
-	var using struct {
-		Clients []struct {
-			ClientID    string `json:"client_id"`
-			WorkspaceID int64  `json:"workspace_id"`
-			ProductID   string `json:"product_id"`
-		} `json:"clients"`
-	}
+	var using shadowClients
 	if err := m.host.Call(ctx, to.service, "get", struct{}{}, &using); err != nil {
 		return false, false
 	}

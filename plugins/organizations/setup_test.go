@@ -109,7 +109,7 @@ func (s *shadowsDouble) call(method string, input []byte) (any, error) {
 }
 
 func (b *bench) answer(ctx context.Context, service, method string, input []byte) (any, error) {
-	if service == shadowService {
+	if service == customersService {
 		return b.shadows.call(method, input)
 	}
 	return b.linking.call(ctx, service, method, input)

@@ -38,7 +38,9 @@ func TestClient_GivesAProblemBackAsTheErrorThatItWas(t *testing.T) {
 
 func TestClient_LeavesOtherFaultsAlone(t *testing.T) {
 	t.Parallel()
-	c := productapi.Client{Call: func(context.Context, string, string, any, any) error { return fault.New(fault.NotFound, "no such product") }}
+	c := productapi.Client{Call: func(context.Context, string, string, any, any) error {
+		return fault.New(fault.NotFound, "no such product")
+	}}
 	if _, err := c.Products(t.Context()); !fault.Is(err, fault.NotFound) {
 		t.Error(err)
 	}
