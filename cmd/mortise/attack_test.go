@@ -82,7 +82,7 @@ func TestAttack_TheSiteWithstandsStrangers(t *testing.T) {
 func openRedirects(t *testing.T, w *world) {
 	for _, next := range []string{"//evil.example", "https://evil.example", `/\evil.example`, `\/evil.example`, "/\t/evil.example", "%2f%2fevil.example", "javascript:alert(1)",
 		"/%09/evil.example", "///evil.example", "/..//evil.example", "/@evil.example/..//", "https:evil.example", "/\r\nSet-Cookie: a=b", "/x?\r\nLocation: //evil.example",
-		" //evil.example", "/%5cevil.example", "/login?next=//evil.example", strings.Repeat("/a", 5000), "\x00/x", "/ｅvil//evil.example"} {
+		" //evil.example", "/%5cevil.example", "/login?next=//evil.example", strings.Repeat("/a", 1500), "\x00/x", "/ｅvil//evil.example"} {
 		v := w.visit()
 		page := v.get("/login?next=" + url.QueryEscape(next))
 		if strings.Contains(page.body, `href="//evil`) || strings.Contains(page.body, `action="//evil`) || page.location != "" {
