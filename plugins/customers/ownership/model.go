@@ -41,15 +41,15 @@ func (productRow) TableName() string { return "customers_products" }
 // attachment is one device and whose it is. A device that was detached keeps its row, so that this can be undone, until it is
 // attached to somebody else or the person is forgotten.
 type attachment struct {
-	DeviceID    string `gorm:"primaryKey"` // 24 hex digits, lower case
-	UserID      int64  `gorm:"not null;index:customers_attachments_person,priority:1"`
-	WorkspaceID int64  `gorm:"not null;index:customers_attachments_product,priority:1"`
-	ProductID   string `gorm:"not null;index:customers_attachments_product,priority:2"`
-	Product     string `gorm:"not null"` // its name when the device was attached
-	Name        string `gorm:"not null"` // the device's name, as Particle or the person who attached it had it; may be ""
-	Way         Way    `gorm:"not null"`
-	Version     int64  `gorm:"not null"` // counts changes
-	AttachedAt  time.Time
+	DeviceID    string     `gorm:"primaryKey;index:customers_attachments_list,priority:2"` // 24 hex digits, lower case
+	UserID      int64      `gorm:"not null;index:customers_attachments_person,priority:1"`
+	WorkspaceID int64      `gorm:"not null;index:customers_attachments_product,priority:1"`
+	ProductID   string     `gorm:"not null;index:customers_attachments_product,priority:2"`
+	Product     string     `gorm:"not null"` // its name when the device was attached
+	Name        string     `gorm:"not null"` // the device's name, as Particle or the person who attached it had it; may be ""
+	Way         Way        `gorm:"not null"`
+	Version     int64      `gorm:"not null"` // counts changes
+	AttachedAt  time.Time  `gorm:"index:customers_attachments_list,priority:1,sort:desc,where:detached_at IS NULL"`
 	DetachedAt  *time.Time `gorm:"index:customers_attachments_person,priority:2"` // nil: it is attached
 }
 

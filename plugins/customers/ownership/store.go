@@ -208,7 +208,6 @@ func (s *records) switchWay(tx *gorm.DB, workspaceID int64, productID string, wa
 type listed struct {
 	Row    attachment `gorm:"embedded"`
 	Person string
-	Email  string
 }
 
 // listFilter says which attached devices are wanted. Zero fields do not matter.
@@ -220,7 +219,7 @@ type listFilter struct {
 	page, size  int
 }
 
-// list lists attached devices with their customers, by name, and counts them.
+// list lists attached devices with their customers, the last attached first, and counts them.
 func (s *records) list(ctx context.Context, f listFilter) ([]listed, int64, error) {
 	q := s.db.WithContext(ctx).Table("customers_attachments AS a").Where("a.detached_at IS NULL")
 	if f.productID != "" {
@@ -239,9 +238,19 @@ func (s *records) list(ctx context.Context, f listFilter) ([]listed, int64, erro
 	if err := q.Count(&total).Error; err != nil {
 		return nil, 0, err
 	}
-	rows := []listed{}
-	err := q.Joins("LEFT JOIN customers_people p ON p.user_id = a.user_id").Select("a.*, coalesce(p.name, '') AS person, coalesce(p.email, '') AS email").
-		Order("a.attached_at DESC, a.device_id").Offset((f.page - 1) * f.size).Limit(f.size).Scan(&rows).Error
+	var found []attachment
+	if err := q.Select("a.*").Order("a.attached_at DESC, a.device_id").Offset((f.page - 1) * f.size).Limit(f.size).Scan(&found).Error; err != nil {
+		return nil, 0, err
+	}
+	rows := make([]listed, 0, len(found))
+	users := make([]int64, 0, len(found))
+	for _, row := range found {
+		rows, users = append(rows, listed{Row: row}), append(users, row.UserID)
+	}
+	names, err := s.names(ctx, users)
+	for i := range rows {
+		rows[i].Person = names[rows[i].Row.UserID]
+	}
 	return rows, total, err
 }
 
@@ -251,7 +260,7 @@ func (s *records) holders(ctx context.Context, ids []string) (map[string]listed,
 	for part := range slices.Chunk(ids, queryBatch) {
 		var rows []listed
 		err := s.db.WithContext(ctx).Table("customers_attachments AS a").Where("a.detached_at IS NULL AND a.device_id IN ?", part).
-			Joins("LEFT JOIN customers_people p ON p.user_id = a.user_id").Select("a.*, coalesce(p.name, '') AS person, coalesce(p.email, '') AS email").Scan(&rows).Error
+			Joins("LEFT JOIN customers_people p ON p.user_id = a.user_id").Select("a.*, coalesce(p.name, '') AS person").Scan(&rows).Error
 		if err != nil {
 			return nil, err
 		}
