@@ -168,7 +168,7 @@ func (w *whole) aLife() sdk.Identity {
 	w.send(w.chief, person+"/attach", "product", "1/10001", "device", thirdLamp)
 	w.send(w.chief, customersRoot+"/devices/"+thirdLamp+"/transfer", "to", fmt.Sprint(bob.UserID), "version", "1")
 	w.Get(w.chief, customersRoot+"/records")
-	w.send(w.chief, customersRoot+"/records/new", "product", "1/10001", "lines", secondLamp, "job", "Zuleika Quarrel, harbour 4", "note", "For Zuleika Quarrel", "keys", "on")
+	w.send(w.chief, customersRoot+"/records/new", "product", "1/10001", "lines", secondLamp, "job", "Order 17", "note", "Packed", "keys", "on")
 	w.send(w.chief, customersRoot+"/records/1/mail", "email", "zuleika@quarrel.example", "version", "2")
 	w.Get(zuleika, "/customers/claim?key=AAAA-AAAA-AAAA-AAAA")
 	for _, key := range w.Host.Sealed("claimkey") {

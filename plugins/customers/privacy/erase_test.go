@@ -44,6 +44,7 @@ func TestErase_DataAloneLeavesTheAccountAndIsConfirmedByALook(t *testing.T) {
 	if !b.exists(b.ann.UserID) || len(b.history(b.ann.UserID)) != 0 {
 		t.Errorf("the account or the history: %v", b.history(b.ann.UserID))
 	}
+	b.clock.forward(time.Hour)
 	if show(); len(b.history(b.ann.UserID)) != 1 {
 		t.Errorf("a look after the end is not in the history")
 	}

@@ -50,7 +50,7 @@ func (p *Privacy) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	last, err := p.records.lastOf(ctx, c.ID)
-	if err == nil && (last == nil || !last.open()) {
+	if err == nil && !p.fresh(ctx, last) {
 		err = p.records.note(ctx, c.ID, "data_shown", "Looked at the personal data.")
 	}
 	if err != nil {
@@ -76,6 +76,14 @@ func (p *Privacy) show(w http.ResponseWriter, r *http.Request) {
 		data["erasure"] = p.erasureView(ctx, last)
 	}
 	sdk.Render(w, r, sdk.View{Template: "privacy_show", Title: c.Name, Data: data, Breadcrumbs: []sdk.Link{topCrumb, {Title: c.Name, Path: pathOf(c.ID)}}})
+}
+
+// fresh tells whether data are being erased, or have just been by the person who looks and is led here.
+func (p *Privacy) fresh(ctx context.Context, e *erasure) bool {
+	if e == nil || e.open() {
+		return e != nil
+	}
+	return e.State == stateDone && e.ByID == sdk.UserFrom(ctx).UserID && p.Now().Sub(*e.EndedAt) < time.Minute
 }
 
 func (p *Privacy) render(w http.ResponseWriter, r *http.Request, template, title string, data map[string]any) {
