@@ -1,11 +1,13 @@
 package ownership
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"mortise/core/fault"
@@ -252,5 +254,31 @@ func TestCheck_NamesTheProductThatHasTheDeviceAmongSeveral(t *testing.T) {
 	}
 	if v := b.check(t, ann, deviceID(3)); v.Product == nil || v.Product.ProductID != lamp {
 		t.Errorf("the check says %+v", v.Product)
+	}
+}
+
+func TestAttach_OfTwoAtTheSameMomentOneWins(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann, bob := b.customer(t, "Ann"), b.customer(t, "Bob")
+	for n := 1; n <= 5; n++ {
+		var both sync.WaitGroup
+		failed := make([]error, 2)
+		for i, who := range []sdk.Identity{ann, bob} {
+			both.Go(func() {
+				_, failed[i] = b.owner.AttachMany(t.Context(), Many{UserID: who.UserID, WorkspaceID: 1, ProductID: lamp, Product: "Garden lamp", DeviceIDs: []string{deviceID(n), deviceID(n + 10)}})
+			})
+		}
+		both.Wait()
+		if (failed[0] == nil) == (failed[1] == nil) || !fault.Is(errors.Join(failed...), fault.Conflict) {
+			t.Errorf("%v", failed)
+		}
+		held, err := b.owner.HoldersOf(t.Context(), []string{deviceID(n), deviceID(n + 10), deviceID(29)})
+		if err != nil || len(held) != 2 || held[deviceID(n)] != held[deviceID(n+10)] {
+			t.Errorf("%v, %v", held, err)
+		}
+	}
+	if n := len(b.has(t, ann)) + len(b.has(t, bob)); n != 10 {
+		t.Errorf("%d are attached", n)
 	}
 }

@@ -11,9 +11,6 @@ import (
 // Way is how the devices of a product are owned: attachapi.Product, the default, attachapi.Account or attachapi.Shadow.
 type Way = attachapi.Way
 
-// ways lists them in the order in which they are offered.
-var ways = [...]Way{attachapi.Product, attachapi.Account, attachapi.Shadow}
-
 func knownWay(w Way) bool {
 	return w == attachapi.Product || w == attachapi.Account || w == attachapi.Shadow
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -147,11 +149,23 @@ func (o *Ownership) doCustomerDelete(ctx context.Context, op *operation) error {
 	err := o.cloudOf.DeleteCustomer(ctx, op.product(), op.Subject)
 	switch {
 	case err == nil:
+		op.Subject = masked(op.Subject)
 		return o.end(ctx, op, opDone, "The customer is deleted at Particle, with its tokens. Its devices have no owner there any more.")
 	case particle.IsGone(err):
+		op.Subject = masked(op.Subject)
 		return o.end(ctx, op, opDone, "Particle does not know the customer (any more); there is nothing to delete.")
 	}
 	return o.refusedOrUnknown(ctx, op, err)
+}
+
+// masked keeps of a deleted customer's address what is needed to recognise it: "c…@example.com". Other names stay as they are.
+func masked(username string) string {
+	local, domain, ok := strings.Cut(username, "@")
+	if !ok || len(local) == 36 { // a shadow customer's name says nothing about anybody
+		return username
+	}
+	first, _ := utf8.DecodeRuneInString(local)
+	return string(first) + "…@" + domain
 }
 
 // doDeviceRelease takes a device from its shadow customer at Particle, unless it has another owner by now or is attached again.

@@ -39,6 +39,9 @@ const (
 	root    = "/admin/customers"
 )
 
+// limits of calls are short enough for clouds that hang, and long enough for a machine that is busy.
+var limits = particle.Timeouts{Connect: 2 * time.Second, Token: 2 * time.Second, Call: 2 * time.Second}
+
 // deviceID is the id of the n-th device of the product lamp.
 func deviceID(n int) string { return fmt.Sprintf("0a10aced202194944a%06x", n) }
 
@@ -69,7 +72,7 @@ func (m *module) Start(ctx context.Context, host sdk.Host) (err error) {
 	s := &site.Site{Host: host, DB: m.db, Now: m.clock.now}
 	m.people, m.mux = people.New(s), http.NewServeMux()
 	m.owner = New(s, m.people)
-	m.owner.SetLimits(particle.Timeouts{Connect: time.Second, Token: 500 * time.Millisecond, Call: 500 * time.Millisecond})
+	m.owner.SetLimits(limits)
 	m.people.SetOwner(m.owner)
 	m.people.Routes(m.mux)
 	m.owner.Routes(m.mux)
@@ -291,7 +294,7 @@ type services struct {
 
 func newServices(t testing.TB, cloud *particletest.Server, address string) *services {
 	t.Helper()
-	client, err := particle.New(particle.Options{BaseURL: address, Timeouts: particle.Timeouts{Call: 500 * time.Millisecond, Token: 500 * time.Millisecond}})
+	client, err := particle.New(particle.Options{BaseURL: address, Timeouts: limits})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func TestParticle_ACustomerIsDeletedAfterTypingTheNameAndOnce(t *testing.T) {
 		t.Error("the double click acted")
 	}
 	b.run(t, b.module)
-	if op := b.operations(t)[0]; op.State != opDone || len(b.customersAt(t)) != 0 {
+	if op := b.operations(t)[0]; op.State != opDone || op.Subject != "c…@customers.example" || len(b.customersAt(t)) != 0 {
 		t.Errorf("%+v", op)
 	}
 }
