@@ -97,21 +97,3 @@ func (o *Ownership) WayOf(ctx context.Context, workspaceID int64, productID stri
 	row, err := o.records.product(o.site.DB.WithContext(ctx), workspaceID, productID)
 	return row.Way, err
 }
-
-// HoldersOf tells of up to 500 devices who has them now; who is attached to nobody is left out. A whole product does not count.
-func (o *Ownership) HoldersOf(ctx context.Context, deviceIDs []string) (map[string]int64, error) {
-	if len(deviceIDs) > queryBatch {
-		return nil, fault.New(fault.Invalid, "Expected at most %d devices, got %d.", queryBatch, len(deviceIDs))
-	}
-	rows, err := o.records.devicesIn(o.site.DB.WithContext(ctx), normal(deviceIDs))
-	if err != nil {
-		return nil, err
-	}
-	held := make(map[string]int64, len(rows))
-	for i := range rows {
-		if rows[i].DetachedAt == nil {
-			held[rows[i].DeviceID] = rows[i].UserID
-		}
-	}
-	return held, nil
-}
