@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	maxPolls    = 24               // products whose events are followed at once: with maxProductCalls well below the 64 calls that the host allows
-	pollWait    = 20 * time.Second // of one question
-	retryFirst  = 2 * time.Second  // after a failure; doubled each time
-	retryMost   = time.Minute
+	maxPolls    = 24              // products whose events are followed at once: with maxProductCalls well below the 64 calls that the host allows
+	pollWait    = 5 * time.Second // of one question; a module that is paused waits for its end
+	retryFirst  = 2 * time.Second // after a failure; doubled each time
+	retryMost   = 15 * time.Second
 	answerTwice = 100 * time.Millisecond // who answers nothing faster than this is not asked again at once
 )
 
