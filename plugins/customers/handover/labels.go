@@ -18,13 +18,14 @@ const labelsAtOnce = 72
 type layout struct {
 	ID    string `json:"id"`
 	Title string `json:"title"`
+	Size  string `json:"size"` // of one label
 }
 
 // layouts are those that the themes have print rules for, the first is the usual one.
 var layouts = [...]layout{
-	{"a4-24", "A4 sheet, 24 labels of 70 × 37 mm"},
-	{"a4-14", "A4 sheet, 14 labels of 99 × 38 mm"},
-	{"single", "Label printer, 62 × 40 mm each"},
+	{"a4-24", "24 on A4", "70 × 37 mm"},
+	{"a4-14", "14 on A4", "99 × 38 mm"},
+	{"single", "Label printer", "62 × 40 mm"},
 }
 
 // label is what stands on one label.
@@ -74,8 +75,9 @@ func (h *Handover) labels(w http.ResponseWriter, r *http.Request) {
 			paper = l
 		}
 	}
+	host, path := h.typed()
 	sdk.Render(w, r, sdk.View{Template: "record_labels", Title: "Labels", Breadcrumbs: []sdk.Link{recordsCrumb}, Data: map[string]any{"labels": labels, "without": without, "count": len(labels),
-		"paper": paper.ID, "papers": papers(query), "more": more, "from": from, "next": from + labelsAtOnce, "address": h.typed(), "site": h.site.Host.Site().Name}})
+		"paper": paper.ID, "papers": papers(query), "more": more, "from": from, "next": from + labelsAtOnce, "host": host, "path": path, "size": paper.Size}})
 }
 
 // labelsOf opens the keys. without counts the records whose key cannot be printed: it has expired, or its sealed copy is gone.

@@ -54,6 +54,7 @@ func (h *Handover) mail(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handover) letter(rec *record, k key) string {
+	host, path := h.typed()
 	return fmt.Sprintf(`Hello,
 
 your device "%s" is waiting for you at %s.
@@ -67,7 +68,7 @@ Or open %s and type this key:
   %s
 
 It works once. Keep this mail to yourself until then: whoever uses it first has the device.
-`, title(rec), h.site.Host.Site().Name, h.linkTo(k), h.typed(), k)
+`, title(rec), h.site.Host.Site().Name, h.linkTo(k), host+path, k)
 }
 
 // count counts one of the things that the person of ctx may do only so often.

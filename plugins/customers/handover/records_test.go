@@ -238,10 +238,11 @@ func TestLabels_CarryTheKeyAndTheAddressAndAreNeverKept(t *testing.T) {
 			Last string `json:"last"`
 			QR   string `json:"qr"`
 		} `json:"labels"`
-		Paper   string `json:"paper"`
-		Address string `json:"address"`
+		Paper string `json:"paper"`
+		Host  string `json:"host"`
+		Rest  string `json:"path"`
 	}](t, a)
-	if len(data.Labels) != 2 || data.Paper != "single" || data.Address != "site.example/customers/claim" || data.Labels[0].Last != "000001" || data.Labels[0].Name != "Porch lamp" || data.Labels[1].Name != "Device …000003" {
+	if len(data.Labels) != 2 || data.Paper != "single" || data.Host+data.Rest != "site.example/customers/claim" || data.Labels[0].Last != "000001" || data.Labels[0].Name != "Porch lamp" || data.Labels[1].Name != "Device …000003" {
 		t.Errorf("the labels are %+v", data)
 	}
 	svg := b.Get(b.office, data.Labels[0].QR)

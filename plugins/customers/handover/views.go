@@ -173,13 +173,13 @@ func (h *Handover) linkTo(k key) string {
 	return h.site.Host.Site().PublicURL + claimPath + "?key=" + k.String()
 }
 
-// typed is the address that people type who cannot scan: without the scheme.
-func (h *Handover) typed() string {
+// typed is the address that people type who cannot scan: without the scheme, in two parts between which a line may break.
+func (h *Handover) typed() (host, path string) {
 	u, err := url.Parse(h.site.Host.Site().PublicURL)
 	if err != nil || u.Host == "" {
-		return claimPath
+		return "", claimPath
 	}
-	return u.Host + u.Path + claimPath
+	return u.Host, u.Path + claimPath
 }
 
 // productOf reads "1/12345" of a form. ok is false for anything else.
