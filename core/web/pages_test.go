@@ -288,3 +288,18 @@ func TestPages_ArePackedForBrowsersThatTakeIt(t *testing.T) {
 		t.Errorf("unpacked: %v", err)
 	}
 }
+
+func TestRegistering_GoesOnWhereThePersonCameFrom(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.person("root@example.com", "administrator") // a site without anybody takes no registrations
+	b := s.browser()
+	page := b.get("/register?next=" + url.QueryEscape("/account?tab=1"))
+	if !strings.Contains(page.body, `name="next" value="/account?tab=1"`) || !strings.Contains(page.body, `href="/login?next=%2faccount%3ftab%3d1"`) {
+		t.Errorf("the form forgets where to go on: %s", page.body)
+	}
+	a := b.post("/register", url.Values{"name": {"Bob"}, "email": {"bob@example.com"}, "password": {password}, "next": {"/account?tab=1"}})
+	if a.status != 303 || a.header.Get("Location") != "/account?tab=1" {
+		t.Errorf("answered %d to %q", a.status, a.header.Get("Location"))
+	}
+}
