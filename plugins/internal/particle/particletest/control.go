@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,6 +35,7 @@ type controlDevice struct {
 //	POST offline=<device id>         switches a device off; online=<device id> on
 //	POST end_streams=1               ends the open event streams
 //	POST revoke=<user name>          ends all tokens of a user
+//	POST spares=<number>             has so many devices that are in no product, see AddSpares; at most 10,000
 //
 // A JSON body of the form of Faults replaces all faults. With Accept: application/json the answer is the state as JSON.
 func (s *Server) controlPage() http.Handler {
@@ -113,6 +115,13 @@ func (s *Server) controlPost(r *http.Request) string {
 	}
 	if user := r.PostForm.Get("revoke"); user != "" {
 		s.RevokeTokens(user)
+	}
+	if text := r.PostForm.Get("spares"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > 10_000 {
+			return "spares: expected a number from 0 to 10000, not " + strconv.Quote(text)
+		}
+		s.AddSpares(n)
 	}
 	return ""
 }
