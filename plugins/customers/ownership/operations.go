@@ -161,7 +161,7 @@ func (o *Ownership) doCustomerDelete(ctx context.Context, op *operation) error {
 // masked keeps of a deleted customer's address what is needed to recognise it: "c…@example.com". Other names stay as they are.
 func masked(username string) string {
 	local, domain, ok := strings.Cut(username, "@")
-	if !ok || len(local) == 36 { // a shadow customer's name says nothing about anybody
+	if !ok || opaqueName.MatchString(username) { // a shadow customer's name says nothing about anybody
 		return username
 	}
 	first, _ := utf8.DecodeRuneInString(local)

@@ -30,7 +30,7 @@ func (o *Ownership) confirmReset(w http.ResponseWriter, r *http.Request) {
 }
 
 func (o *Ownership) renderReset(w http.ResponseWriter, r *http.Request, p Product, username string) {
-	if !looksLikeAddress(username) || o.ownName(username) {
+	if !looksLikeAddress(username) || opaqueName.MatchString(username) {
 		sdk.Fail(w, r, fault.New(fault.Conflict, "This customer's name is not an address, so no mail can be sent. A shadow customer has no password at all."))
 		return
 	}
@@ -43,7 +43,7 @@ func (o *Ownership) sendReset(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if !looksLikeAddress(username) || o.ownName(username) {
+	if !looksLikeAddress(username) || opaqueName.MatchString(username) {
 		o.renderReset(w, r, p, username)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"strings"
 
 	"gorm.io/gorm"
@@ -116,20 +117,16 @@ func (o *Ownership) customersAtParticle(ctx context.Context, p Product, page int
 		}
 		if id, ok := shadows[username]; ok {
 			one.Is, one.Person, one.PersonPath, one.NewPath, one.ResetPath, one.DeletePath = "shadow", nameOf(called[id], "a former customer"), personPath(id)+"/devices", "", "", ""
-		} else if o.ownName(username) {
-			one.Is, one.NewPath, one.ResetPath = "other", "", "" // a shadow customer of this site that nobody has any more
+		} else if opaqueName.MatchString(username) {
+			one.Is, one.NewPath, one.ResetPath = "other", "", "" // a shadow customer that nobody here has
 		}
 		list = append(list, one)
 	}
 	return list, max(got.Pages, 1), nil
 }
 
-// ownName tells whether a name is one that newUsername makes.
-func (o *Ownership) ownName(username string) bool {
-	_, host, _ := strings.Cut(o.newUsername(), "@")
-	local, of, _ := strings.Cut(username, "@")
-	return of == host && len(local) == 36 && strings.Count(local, "-") == 4
-}
+// opaqueName has the shape of what newUsername makes, here or at another site.
+var opaqueName = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}@`)
 
 // missingAtParticle lists the shadow customers that should be in Particle's list and are not. Particle may leave out who has no device there.
 func (o *Ownership) missingAtParticle(ctx context.Context, p Product) (list []shadowView, complete bool, err error) {
