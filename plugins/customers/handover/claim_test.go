@@ -1,6 +1,7 @@
 package handover_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -338,5 +339,54 @@ func TestSetup_IsForTheOwnDevicesThatMustBeClaimedAtParticle(t *testing.T) {
 	}
 	if got := decode[page](t, b.Post(b.ann, a.Location, nil)); !strings.Contains(got.Trouble, "many codes") {
 		t.Errorf("after twenty codes: %+v", got)
+	}
+}
+
+func TestClaim_WhatAKillLeftSealedIsErasedLater(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	paths := b.make(lamp, pump)
+	key := b.key(paths[0])
+	b.claim(b.ann, key)
+	// As if the program had been stopped right after the claim.
+	if err := b.part.db.Exec("UPDATE customers_keys SET sealed = 1 WHERE record_id = 1").Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Host.Secrets().Set(t.Context(), "claimkey", "1", strings.ReplaceAll(key, "-", "")); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	if err := b.part.Run(t.Context(), "resume"); err != nil {
+		t.Fatal(err)
+	}
+	if sealed := b.Host.Sealed("claimkey"); len(sealed) != 1 || b.look(b.ann, key) != "mine" || b.look(b.bob, key) != "used" {
+		t.Errorf("%d keys are sealed", len(sealed))
+	}
+}
+
+func TestPrivacy_TheReportHoldsNoKeyAndNoHash(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	b.look(b.ann, wrongKey(1))
+	b.claim(b.ann, key)
+	var hashes []string
+	if err := b.part.db.Raw("SELECT hash FROM customers_keys UNION SELECT hash FROM customers_guesses").Scan(&hashes).Error; err != nil || len(hashes) != 2 {
+		t.Fatalf("%d hashes, %v", len(hashes), err)
+	}
+	var report json.RawMessage
+	ctx := sdk.WithRequest(t.Context(), sdk.Request{ID: "test", User: b.ann})
+	if err := b.Host.Call(ctx, "host.privacy", "report", map[string]any{"user_id": b.ann.UserID}, &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range append(hashes, key, strings.ReplaceAll(key, "-", ""), wrongKey(1)) {
+		if strings.Contains(string(report), secret) {
+			t.Errorf("%s stands in the report", secret)
+		}
+	}
+	for _, table := range []string{"customers_records", "customers_guesses"} {
+		if !strings.Contains(string(report), table) {
+			t.Errorf("%s is not in the report", table)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func readLines(text string, ticked []string) (lines []line, tooMany int) {
 		}
 		lines = append(lines, l)
 	}
-	for i, row := range strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n") {
+	for i, row := range strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n") {
 		if row = strings.TrimSpace(row); row == "" || row[0] == '#' {
 			continue
 		}

@@ -137,12 +137,11 @@ type bench struct {
 	fleet *fleet
 	clock *clock
 
-	office  sdk.Identity // may do everything here
-	ivo     sdk.Identity // an installer
-	ina     sdk.Identity // another one
-	ann     sdk.Identity // a customer
-	bob     sdk.Identity
-	visitor sdk.Identity
+	office sdk.Identity // may do everything here
+	ivo    sdk.Identity // an installer
+	ina    sdk.Identity // another one
+	ann    sdk.Identity // a customer
+	bob    sdk.Identity
 }
 
 var customer = []string{"customers.own"}

@@ -99,13 +99,6 @@ func (s *records) note(tx *gorm.DB, t try) error {
 	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&t).Error
 }
 
-// known tells whether a person has tried a key before.
-func (s *records) known(tx *gorm.DB, userID int64, hash string, since time.Time) (bool, error) {
-	var n int64
-	err := tx.Model(&try{}).Where("user_id = ? AND hash = ? AND at > ?", userID, hash, since).Count(&n).Error
-	return n > 0, err
-}
-
 // forgetTries forgets tries that count no more.
 func (s *records) forgetTries(ctx context.Context, before time.Time) error {
 	return s.db.WithContext(ctx).Where("at < ?", before).Delete(&try{}).Error
