@@ -1,7 +1,6 @@
 package ownership
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"mortise/core/fault"
-	"mortise/core/sdk"
 	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/particle"
-	"mortise/plugins/internal/tokenapi"
 )
 
 var opaque = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}@site\.example$`)
@@ -362,89 +358,5 @@ func TestShadow_OneDeletedAtParticleIsMadeAgainWhenItIsNeeded(t *testing.T) {
 	claim, err := b.owner.ClaimCode(t.Context(), ann.UserID, 1, lamp)
 	if err != nil || claim.Owner != username || len(b.customersAt(t)) != 1 {
 		t.Errorf("%v, %v", claim, err)
-	}
-}
-
-func TestForget_TakesEverythingOfAPersonAndTellsThoseWhoListen(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.shadowWay(t)
-	ann := b.customer(t, "Ann")
-	b.attach(t, ann, deviceID(1), deviceID(2))
-	b.detach(t, ann, deviceID(2))
-	said, err := b.owner.Follows(t.Context(), ann.UserID)
-	if err != nil || len(said) != 2 || said[0] != "1 device is detached; they stay in their products." && said[0] == "" {
-		t.Errorf("what follows: %q, %v", said, err)
-	}
-	event := sdk.Event{Name: "user.erase_requested", Subject: fmt.Sprintf("user/%d", ann.UserID), Payload: []byte(fmt.Sprintf(`{"user_id":%d}`, ann.UserID))}
-	for range 2 {
-		if err := b.owner.Deliver(t.Context(), event); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(b.Host.Events(attachapi.DeviceDetached)); n != 2 {
-		t.Errorf("%d devices were told to be detached", n)
-	}
-	for _, table := range []string{"customers_attachments", "customers_grants", "customers_shadows"} {
-		var n int64
-		if err := b.db.Table(table).Where("user_id = ?", ann.UserID).Count(&n).Error; err != nil || n != 0 {
-			t.Errorf("%s has %d rows, %v", table, n, err)
-		}
-	}
-	for _, op := range b.operations(t) {
-		if op.CustomerID != 0 {
-			t.Errorf("operation %d names the person", op.ID)
-		}
-	}
-	if a := b.Post(b.ada, devicePath(deviceID(2))+"/undo", url.Values{"version": {"2"}}); a.Status != http.StatusNotFound {
-		t.Errorf("undoing answered %d", a.Status)
-	}
-}
-
-func TestClaimCode_InTheWayOfOnesOwnAccountIsForThatPersonAlone(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	ann, bob := b.customer(t, "Ann"), b.customer(t, "Bob")
-	if _, err := b.owner.ClaimCode(t.Context(), ann.UserID, 1, lamp); !fault.Is(err, fault.Conflict) {
-		t.Errorf("in the way product: %v", err)
-	}
-	b.way(t, "account")
-	asAnn := sdk.WithRequest(t.Context(), sdk.Request{ID: "r", User: ann})
-	if _, err := b.owner.ClaimCode(asAnn, bob.UserID, 1, lamp); !fault.Is(err, fault.Denied) {
-		t.Errorf("for Bob: %v", err)
-	}
-	if _, err := b.owner.ClaimCode(asAnn, ann.UserID, 1, lamp); !fault.Is(err, fault.Conflict) {
-		t.Errorf("without a linked account: %v", err)
-	}
-	good := tokenapi.Account{ID: 2, Label: maker, State: tokenapi.Active, BaseURL: b.url, AccessToken: b.cloud.IssueToken(maker, "")}
-	dead := tokenapi.Account{ID: 1, Label: "old", State: tokenapi.Active, BaseURL: b.url, AccessToken: "ended-long-ago"}
-	elsewhere := tokenapi.Account{ID: 3, Label: "else", State: tokenapi.Active, BaseURL: "https://other.example", AccessToken: "x"}
-	b.services.set(func(s *services) { s.linked = []tokenapi.Account{elsewhere, dead, good} })
-	claim, err := b.owner.ClaimCode(asAnn, ann.UserID, 1, lamp)
-	if err != nil || claim.Owner != maker || claim.Way != attachapi.Account || claim.Code == "" {
-		t.Errorf("%v, %v", claim, err)
-	}
-}
-
-func TestClient_IsTakenOnlyFromSomebodyWhoMayAndItsSecretNeverComesOut(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	in, _ := json.Marshal(newClient{1, lamp, "c-1", "opensesame", b.url})
-	for _, who := range []sdk.Identity{b.sam, {}, b.customer(t, "Ann")} {
-		if _, err := b.owner.Call(t.Context(), sdk.Call{Service: ClientService, Method: "set", Input: in, User: who}); !fault.Is(err, fault.Denied) {
-			t.Errorf("%s: %v", who.Name, err)
-		}
-	}
-	if _, err := b.owner.Call(t.Context(), sdk.Call{Service: ClientService, Method: "set", Input: []byte(`{"client_secret":"opensesame","x":1}`), User: b.ada}); !fault.Is(err, fault.Invalid) || strings.Contains(err.Error(), "opensesame") {
-		t.Errorf("%v", err)
-	}
-	b.setClient(t, "c-1", "opensesame")
-	out, err := b.owner.Call(t.Context(), sdk.Call{Service: ClientService, Method: "get", User: b.sam})
-	text, _ := json.Marshal(out)
-	if err != nil || !strings.Contains(string(text), `"client_id":"c-1"`) || strings.Contains(string(text), "opensesame") {
-		t.Errorf("%s, %v", text, err)
-	}
-	if strings.Contains(b.Get(b.ada, root+"/products/"+lampKey).Body+b.Host.LogText(), "opensesame") {
-		t.Error("the secret came out")
 	}
 }
