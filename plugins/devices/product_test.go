@@ -299,6 +299,21 @@ func TestOwnName_StaysHereAndIsOnlyThePersons(t *testing.T) {
 	}
 }
 
+func TestGivenName_GoesBeforeTheFleetsAndAfterThePersonsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	handed := given(pump, attachapi.Product)
+	handed.Given = true
+	b.maker.attach(carl, handed)
+	if list := decode[listData](t, b.GetJSON(carl, "/devices")); list.Devices[0].Name != "as sold" {
+		t.Errorf("%+v", list.Devices)
+	}
+	b.Post(carl, "/devices/"+pump+"/rename", url.Values{"name": {"Gartenpumpe"}})
+	if d := decode[deviceData](t, b.GetJSON(carl, "/devices/"+pump)); d.Device.Name != "Gartenpumpe" {
+		t.Errorf("%+v", d.Device)
+	}
+}
+
 func TestErasedPerson_LeavesNothingOfTheMakersDevices(t *testing.T) {
 	t.Parallel()
 	for _, fact := range []string{"user.erase_requested", "user.deleted"} {

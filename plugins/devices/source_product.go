@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +59,8 @@ func (m *Devices) callProduct(ctx context.Context, service, method string, in, o
 	return m.host.Call(ctx, service, method, in, out)
 }
 
-// list takes the attached devices' states, or the whole product's list. Names are the person's own where there are any.
+// list takes the attached devices' states, or the whole product's list. A device is called what the person calls it, else what the
+// maker called it when it was handed over, else what the fleet calls it.
 func (p *fleet) list(ctx, limited context.Context, w wish) holding {
 	var h holding
 	switch {
@@ -71,11 +73,12 @@ func (p *fleet) list(ctx, limited context.Context, w wish) holding {
 	}
 	for i := range h.devices { // all of them are this request's own copies
 		d := &h.devices[i]
-		if name := p.names[deviceKey{p.key(), d.ID}]; name != "" {
-			d.Name = name
-		} else if d.Name == "" {
-			d.Name = p.given[d.ID].Name
+		given := p.given[d.ID]
+		chosen := ""
+		if given.Given {
+			chosen = given.Name
 		}
+		d.Name = cmp.Or(p.names[deviceKey{p.key(), d.ID}], chosen, d.Name, given.Name)
 	}
 	return h
 }

@@ -113,7 +113,7 @@ func (h *Handover) giveTo(ctx context.Context, rec *record, userID int64) error 
 }
 
 func attachOf(rec *record, userID int64, by history.Actor) ownership.Attach {
-	return ownership.Attach{UserID: userID, WorkspaceID: rec.WorkspaceID, ProductID: rec.ProductID, Product: rec.Product, DeviceID: rec.DeviceID, Name: rec.Name, By: by}
+	return ownership.Attach{UserID: userID, WorkspaceID: rec.WorkspaceID, ProductID: rec.ProductID, Product: rec.Product, DeviceID: rec.DeviceID, Name: rec.Name, Given: true, By: by}
 }
 
 // undo takes a hand-over back: the device is nobody's, and the record has a new key.

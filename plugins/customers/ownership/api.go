@@ -40,7 +40,7 @@ func (g *grant) view() Grant {
 }
 
 func (a *attachment) forService() attachapi.Attachment {
-	return attachapi.Attachment{DeviceID: a.DeviceID, Name: a.Name, WorkspaceID: a.WorkspaceID, ProductID: a.ProductID, Product: a.Product, Way: a.Way, AttachedAt: a.AttachedAt}
+	return attachapi.Attachment{DeviceID: a.DeviceID, Name: a.Name, Given: a.Given, WorkspaceID: a.WorkspaceID, ProductID: a.ProductID, Product: a.Product, Way: a.Way, AttachedAt: a.AttachedAt}
 }
 
 func (g *grant) forService() attachapi.Grant {

@@ -25,6 +25,7 @@ type Attach struct {
 	Product     string // its name
 	DeviceID    string
 	Name        string        // of the device; "" if not known
+	Given       bool          // Name was chosen for the customer: it goes before what the fleet calls the device
 	By          history.Actor // who does it
 }
 
@@ -67,7 +68,7 @@ func (o *Ownership) TransferIn(tx *gorm.DB, deviceID string, from, to int64, by 
 	if from == to {
 		return before, now, fault.New(fault.Conflict, "The device is this customer's already.")
 	}
-	a := Attach{UserID: to, WorkspaceID: rows[0].WorkspaceID, ProductID: rows[0].ProductID, Product: rows[0].Product, DeviceID: deviceID, Name: rows[0].Name, By: by}
+	a := Attach{UserID: to, WorkspaceID: rows[0].WorkspaceID, ProductID: rows[0].ProductID, Product: rows[0].Product, DeviceID: deviceID, Name: rows[0].Name, By: by} // a name that was chosen for the one is not for the other
 	gone, err := o.detachAll(tx, from, []string{deviceID}, by)
 	if err != nil {
 		return before, now, err
@@ -90,7 +91,7 @@ func (o *Ownership) UndoIn(tx *gorm.DB, deviceID string, userID int64, by histor
 		return Attachment{}, fault.New(fault.Conflict, "It is too late to undo this: the device was given to another customer, or the customer's data were erased.")
 	}
 	d := rows[0]
-	return o.AttachIn(tx, Attach{UserID: userID, WorkspaceID: d.WorkspaceID, ProductID: d.ProductID, Product: d.Product, DeviceID: d.DeviceID, Name: d.Name, By: by})
+	return o.AttachIn(tx, Attach{UserID: userID, WorkspaceID: d.WorkspaceID, ProductID: d.ProductID, Product: d.Product, DeviceID: d.DeviceID, Name: d.Name, Given: d.Given, By: by})
 }
 
 // attachAll attaches devices, each to its person; all or none.
@@ -123,7 +124,7 @@ func (o *Ownership) attachAll(tx *gorm.DB, list []Attach) ([]attachment, error) 
 			rows = append(rows, old)
 			continue
 		}
-		row := attachment{DeviceID: a.DeviceID, UserID: a.UserID, WorkspaceID: a.WorkspaceID, ProductID: a.ProductID, Product: a.Product, Name: a.Name,
+		row := attachment{DeviceID: a.DeviceID, UserID: a.UserID, WorkspaceID: a.WorkspaceID, ProductID: a.ProductID, Product: a.Product, Name: a.Name, Given: a.Given && a.Name != "",
 			Way: products[productKey{a.WorkspaceID, a.ProductID}].way, Version: old.Version + 1, AttachedAt: o.site.Now()}
 		rows, fresh = append(rows, row), append(fresh, row)
 	}

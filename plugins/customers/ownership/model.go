@@ -44,6 +44,7 @@ type attachment struct {
 	ProductID   string     `gorm:"not null;index:customers_attachments_product,priority:2"`
 	Product     string     `gorm:"not null"` // its name when the device was attached
 	Name        string     `gorm:"not null"` // the device's name, as Particle or the person who attached it had it; may be ""
+	Given       bool       `gorm:"not null"` // Name was chosen for the customer
 	Way         Way        `gorm:"not null"`
 	Version     int64      `gorm:"not null"` // counts changes
 	AttachedAt  time.Time  `gorm:"index:customers_attachments_list,priority:1,sort:desc,where:detached_at IS NULL"`

@@ -39,6 +39,7 @@ type Attached struct {
 type Attachment struct {
 	DeviceID    string    `json:"device_id"` // 24 hex digits in lower case
 	Name        string    `json:"name"`      // of the device when it was attached; may be ""
+	Given       bool      `json:"given"`     // Name was chosen for the customer when the device was handed over, and goes before the fleet's
 	WorkspaceID int64     `json:"workspace_id"`
 	ProductID   string    `json:"product_id"` // Particle's number
 	Product     string    `json:"product"`    // its name
