@@ -61,37 +61,3 @@ func measureEnable(ctx context.Context, s *site, r *report) error {
 	)
 	return nil
 }
-
-// measureMemory measures after the loads before it.
-func measureMemory(ctx context.Context, s *site, r *report) error {
-	names := []string{"bench", "linking", "devices", idle}
-	for _, path := range []string{"/bench/items", "/bench/items?queries=8"} { // also when no other figure was asked for
-		if _, err := blast(ctx, target{address: s.address, path: path, cookie: s.visitor.cookie(), end: "</html>"}, connections, s.options.lasting()); err != nil {
-			return err
-		}
-	}
-	pids, err := s.pids(ctx, names...)
-	if err != nil {
-		return err
-	}
-	var sum float64
-	var parts []figure
-	for i, pid := range pids {
-		pss, err := pssOf(pid)
-		if err != nil {
-			return err
-		}
-		name := "host"
-		if i > 0 {
-			name = names[i-1]
-		}
-		sum += float64(pss) / 1e6
-		parts = append(parts, figure{Name: "  of it " + name, Value: float64(pss) / 1e6, Unit: "MB"})
-	}
-	r.add(figure{
-		Name: "memory of host and four modules", Value: sum, Unit: "MB", Budget: 120, Aim: 80, Less: true, Bound: true,
-		How: "memory: proportional set size (Pss of /proc/<pid>/smaps_rollup) after the loads above; bench and " + idle + " share one program file",
-	})
-	r.add(parts...)
-	return nil
-}

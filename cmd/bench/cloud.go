@@ -57,6 +57,13 @@ func (c *cloud) link(ctx context.Context, v *visitor) error {
 	return err
 }
 
+// grow adds n devices to the product, with the names name-0001 and on.
+func (c *cloud) grow(name string, id func(int) string, n int) {
+	for i := 1; i <= n; i++ {
+		c.server.AddDevice(plugins.ParticleDevice{ID: id(i), Name: fmt.Sprintf("%s-%04d", name, i), Product: plugins.ParticleDemoProduct})
+	}
+}
+
 func (c *cloud) stop() {
 	c.server.Close()
 	_ = c.http.Close()

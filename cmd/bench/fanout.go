@@ -83,7 +83,7 @@ func measureFanOut(ctx context.Context, s *site, r *report) error {
 func openPages(ctx context.Context, s *site) (pages []net.Conn, device string, err error) {
 	for n := 0; len(pages) < watchers; n++ {
 		who := customer(n + 1)
-		if err := s.account(ctx, who); err != nil {
+		if _, err := s.account(ctx, who); err != nil {
 			return pages, "", err
 		}
 		for visit := 0; visit < watchersPerPerson/watchersPerVisit && len(pages) < watchers; visit++ {

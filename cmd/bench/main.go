@@ -16,23 +16,27 @@ import (
 // childVariable tells a process of this program that it is a part of the measurement: "baseline" or "host".
 const childVariable = "MORTISE_BENCH_CHILD"
 
-// measurement is one group of figures. The order matters: memory comes after the loads of pages, and the last one kills the host.
+// measurement is one group of figures, taken on one of the sites. The order matters: memory comes after loads of pages as many sites see
+// them and before those of a customer with very many devices, and the last one of the workbench kills its host.
 type measurement struct {
 	name, what string
+	on         place
 	run        func(context.Context, *site, *report) error
 }
 
 func measurements() []measurement {
 	return []measurement{
-		{"page", "a signed-in page with one query, against one process", measurePage},
-		{"queries", "the same with eight queries", measureQueries},
-		{"anonymous", "pages for who is not signed in", measureAnonymous},
-		{"modules", "the list of 50 modules", measureModules},
-		{"tunnel", "a query of a module, against a direct one", measureTunnel},
-		{"enable", "enabling a module until its first page", measureEnable},
-		{"memory", "host and four modules after load", measureMemory},
-		{"fanout", "an event to 1,000 open pages", measureFanOut},
-		{"kill", "killing a module, then the host", measureKill},
+		{"page", "a signed-in page with one query, against one process", workbench, measurePage},
+		{"queries", "the same with eight queries", workbench, measureQueries},
+		{"anonymous", "pages for who is not signed in", workbench, measureAnonymous},
+		{"modules", "the list of 50 modules", workbench, measureModules},
+		{"tunnel", "a query of a module, against a direct one", workbench, measureTunnel},
+		{"enable", "enabling a module until its first page", workbench, measureEnable},
+		{"fanout", "an event to 1,000 open pages", workbench, measureFanOut},
+		{"kill", "killing a module, then the host", workbench, measureKill},
+		{"customers", "importing 10,000 customers, and the list of them", office, measureCustomers},
+		{"memory", "host and the maker's four modules after load", office, measureMemory},
+		{"attach", "1,000 devices attached to a customer, and one taken away", office, measureAttach},
 	}
 }
 
@@ -98,13 +102,27 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// measure makes the wanted measurements on one site. One that fails is reported and does not keep the others from being made.
+// measure makes the wanted measurements, one site after the other. One that fails is reported and does not keep the others from being made.
 func measure(ctx context.Context, o options, wanted []measurement, r *report) error {
 	began := time.Now()
 	progress := func(what string) {
 		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(began).Seconds(), what)
 	}
-	s, err := openSite(ctx, o, progress)
+	for _, p := range []place{workbench, office} {
+		mine := slices.DeleteFunc(slices.Clone(wanted), func(m measurement) bool { return m.on != p })
+		if len(mine) == 0 {
+			continue
+		}
+		if err := measureOn(ctx, o, p, mine, r, progress); err != nil {
+			return err
+		}
+	}
+	progress("done")
+	return nil
+}
+
+func measureOn(ctx context.Context, o options, p place, wanted []measurement, r *report, progress func(string)) error {
+	s, err := openSite(ctx, o, p, progress)
 	if s != nil {
 		defer s.close()
 	}
@@ -124,7 +142,6 @@ func measure(ctx context.Context, o options, wanted []measurement, r *report) er
 			progress("failed: " + err.Error())
 		}
 	}
-	progress("done")
 	return nil
 }
 

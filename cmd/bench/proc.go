@@ -88,20 +88,33 @@ func alive(pid int) bool {
 	return err == nil && !p.zombie
 }
 
-// pssOf gives a process's proportional set size in bytes: pages shared by n processes count 1/n.
-func pssOf(pid int) (int64, error) {
+// memory is a process's proportional set size in bytes: pages shared by n processes count 1/n.
+type memory struct {
+	all int64
+	own int64 // without pages of files: what the process has written
+}
+
+func memoryOf(pid int) (memory, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if errors.Is(err, fs.ErrPermission) {
-		return 0, fmt.Errorf("process %d hides its memory from other users' eyes; run this as root: %w", pid, err)
+		return memory{}, fmt.Errorf("process %d hides its memory from other users' eyes; run this as root: %w", pid, err)
 	}
 	if err != nil {
-		return 0, err
+		return memory{}, err
 	}
+	found := map[string]int64{}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kib << 10, err
+		name, rest, _ := strings.Cut(line, ":")
+		if fields := strings.Fields(rest); len(fields) == 2 && strings.HasPrefix(name, "Pss") {
+			kib, err := strconv.ParseInt(fields[0], 10, 64)
+			if err != nil {
+				return memory{}, fmt.Errorf("read smaps_rollup of process %d: %w", pid, err)
+			}
+			found[name] = kib << 10
 		}
 	}
-	return 0, fmt.Errorf("no Pss in smaps_rollup of process %d", pid)
+	if found["Pss"] == 0 {
+		return memory{}, fmt.Errorf("no Pss in smaps_rollup of process %d", pid)
+	}
+	return memory{found["Pss"], found["Pss_Anon"] + found["Pss_Shmem"]}, nil
 }

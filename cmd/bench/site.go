@@ -18,19 +18,10 @@ import (
 	"mortise/core/control"
 )
 
-// spares is how many modules lie in the site's folder besides bench, linking and devices: 50 together.
-const spares = 47
-
-// idle is the spare that runs besides bench, linking and devices, so that four modules do; swapped is the one that is enabled and
-// removed again and again.
-const (
-	idle    = "spare01"
-	swapped = "spare02"
-)
-
 // site is a running host with its modules, in a temporary folder.
 type site struct {
 	options options
+	layout  layout
 	root    string // of the source tree
 	folder  string // everything temporary
 	program string // of the host
@@ -43,6 +34,14 @@ type site struct {
 	cloud   *cloud
 	admin   *visitor
 	visitor *visitor // a customer
+	ann     int64    // the number of the customer's account
+
+	// Of the office.
+	product  string   // "workspace/product"
+	imported bool     // the customers are there; see importCustomers
+	attached []string // ids of the customer's devices; see attachDevices
+	friend   *visitor // another customer, of a few devices; see befriend
+	friendID int64
 }
 
 // person is somebody with an account.
@@ -60,7 +59,7 @@ func customer(n int) person {
 }
 
 // openSite builds and starts everything. Close it, also after an error.
-func openSite(ctx context.Context, o options, progress func(string)) (s *site, err error) {
+func openSite(ctx context.Context, o options, p place, progress func(string)) (s *site, err error) {
 	root, ok := build.Tree()
 	if !ok {
 		return nil, errors.New("there is no source tree here; run it inside a checkout")
@@ -69,15 +68,15 @@ func openSite(ctx context.Context, o options, progress func(string)) (s *site, e
 	if err != nil {
 		return nil, err
 	}
-	s = &site{options: o, root: root, folder: folder}
+	s = &site{options: o, layout: p.layout(), root: root, folder: folder}
 	for _, step := range []struct {
 		says string
 		do   func(context.Context) error
 	}{
-		{"building the host and the modules", s.build},
+		{"building " + s.layout.says, s.build},
 		{"starting the site", s.start},
 		{"making accounts", s.people},
-		{"enabling the modules", s.furnish},
+		{"enabling the modules", func(ctx context.Context) error { return s.layout.furnish(s, ctx) }},
 	} {
 		progress(step.says)
 		if err := step.do(ctx); err != nil {
@@ -102,10 +101,13 @@ func (s *site) build(ctx context.Context) error {
 	} else if err := build.Program(ctx, s.root, "./cmd/mortise", s.program, true); err != nil {
 		return err
 	}
-	for _, id := range []string{"linking", "devices"} {
+	for _, id := range s.layout.modules {
 		if err := s.install(ctx, id, filepath.Join("plugins", id)); err != nil {
 			return err
 		}
+	}
+	if s.layout.spares == 0 {
+		return nil
 	}
 	if err := s.install(ctx, "bench", filepath.Join("cmd", "bench", "internal", "module")); err != nil {
 		return err
@@ -114,7 +116,7 @@ func (s *site) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for n := range spares {
+	for n := range s.layout.spares {
 		if err := s.spare(fmt.Sprintf("spare%02d", n+1), string(manifest)); err != nil {
 			return err
 		}
@@ -201,11 +203,14 @@ func (s *site) start(ctx context.Context) error {
 }
 
 func (s *site) people(ctx context.Context) error {
-	for _, p := range []person{administrator(), customer(0)} {
-		if err := s.account(ctx, p); err != nil {
-			return err
-		}
+	if _, err := s.account(ctx, administrator()); err != nil {
+		return err
 	}
+	ann, err := s.account(ctx, customer(0))
+	if err != nil {
+		return err
+	}
+	s.ann = ann.ID
 	s.admin, s.visitor = newVisitor(s.url, 0), newVisitor(s.url, 1)
 	if err := s.admin.signIn(ctx, administrator()); err != nil {
 		return err
@@ -213,28 +218,8 @@ func (s *site) people(ctx context.Context) error {
 	return s.visitor.signIn(ctx, customer(0))
 }
 
-func (s *site) account(ctx context.Context, p person) error {
-	_, err := s.control.CreateUser(ctx, control.NewUser{Name: p.name, Email: p.email, Password: p.password, Roles: p.roles})
-	return err
-}
-
-// furnish enables four modules: bench, linking with a simulated cloud, devices and a spare.
-func (s *site) furnish(ctx context.Context) (err error) {
-	if s.cloud, err = startCloud(s.url); err != nil {
-		return err
-	}
-	for _, id := range []string{"bench", idle, "linking"} {
-		if _, err := s.control.Act(ctx, id, control.Enable, control.ActOptions{}); err != nil {
-			return fmt.Errorf("enable %s: %w", id, err)
-		}
-	}
-	if _, err := s.admin.post(ctx, "/admin/modules/linking/settings", s.cloud.settings()...); err != nil {
-		return err
-	}
-	if _, err := s.control.Act(ctx, "devices", control.Enable, control.ActOptions{}); err != nil {
-		return fmt.Errorf("enable devices: %w", err)
-	}
-	return nil
+func (s *site) account(ctx context.Context, p person) (control.User, error) {
+	return s.control.CreateUser(ctx, control.NewUser{Name: p.name, Email: p.email, Password: p.password, Roles: p.roles})
 }
 
 // pids gives the processes of the host and of some modules.

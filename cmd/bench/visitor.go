@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -36,17 +38,21 @@ func newVisitor(base string, n int) *visitor {
 }
 
 func (v *visitor) do(ctx context.Context, method, path, accept string, form url.Values) (answer, error) {
-	var body io.Reader
-	if form != nil {
-		body = strings.NewReader(form.Encode())
+	if form == nil {
+		return v.send(ctx, method, path, accept, "", nil)
 	}
+	return v.send(ctx, method, path, accept, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+}
+
+// send sends a body of some content type; "" and nil for none.
+func (v *visitor) send(ctx context.Context, method, path, accept, contentType string, body io.Reader) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, v.base+path, body)
 	if err != nil {
 		return answer{}, err
 	}
 	req.Header.Set("Accept", accept)
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
 		req.Header.Set("X-CSRF-Token", v.csrf)
 	}
 	res, err := v.http.Do(req)
@@ -87,10 +93,38 @@ func (v *visitor) post(ctx context.Context, path string, fields ...string) (answ
 		form.Add(fields[i], fields[i+1])
 	}
 	a, err := v.do(ctx, http.MethodPost, path, "text/html", form)
+	return a, sentOn(a, err, path)
+}
+
+// upload posts a form with a file in the field.
+func (v *visitor) upload(ctx context.Context, path, field, name string, file []byte, fields ...string) (answer, error) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if err := form.WriteField(fields[i], fields[i+1]); err != nil {
+			return answer{}, err
+		}
+	}
+	part, err := form.CreateFormFile(field, name)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := part.Write(file); err != nil {
+		return answer{}, err
+	}
+	if err := form.Close(); err != nil {
+		return answer{}, err
+	}
+	a, err := v.send(ctx, http.MethodPost, path, "text/html", form.FormDataContentType(), &body)
+	return a, sentOn(a, err, path)
+}
+
+// sentOn makes an error of an answer to a form that is not a redirect.
+func sentOn(a answer, err error, path string) error {
 	if err == nil && a.status != http.StatusSeeOther {
 		err = fmt.Errorf("%w: POST %s: %d\n%.2000s", errWrongAnswer, path, a.status, mainOf(a.body))
 	}
-	return a, err
+	return err
 }
 
 // mainOf cuts a page down to what it says.
