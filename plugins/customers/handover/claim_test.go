@@ -308,9 +308,13 @@ func TestSetup_IsForTheOwnDevicesThatMustBeClaimedAtParticle(t *testing.T) {
 	for _, state := range []struct {
 		owner  string
 		online bool
+		linked string
 		want   string
-	}{{"", false, "waiting"}, {"ann@particle.example", false, "arrived"}, {"ann@particle.example", true, "online"}} {
-		b.fleet.set(func(f *fleet) { f.devices[0].Owner, f.devices[0].Online = state.owner, state.online })
+	}{{"", true, "", "waiting"}, {"maker@particle.example", true, "ann@particle.example", "elsewhere"}, {"ann@particle.example", true, "", "unknown"},
+		{"ann@particle.example", false, "Ann@particle.example", "arrived"}, {"ann@particle.example", true, "ann@particle.example", "online"}} {
+		b.fleet.set(func(f *fleet) {
+			f.devices[0].Owner, f.devices[0].Online, f.linked = state.owner, state.online, state.linked
+		})
 		if got := decode[page](t, b.Get(b.ann, a.Location)); got.State != state.want {
 			t.Errorf("%+v is %q", state, got.State)
 		}
@@ -387,6 +391,23 @@ func TestPrivacy_TheReportHoldsNoKeyAndNoHash(t *testing.T) {
 	for _, table := range []string{"customers_records", "customers_guesses"} {
 		if !strings.Contains(string(report), table) {
 			t.Errorf("%s is not in the report", table)
+		}
+	}
+}
+
+func TestSetup_KnowsTheShadowCustomerOfThePerson(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.chooseWay(attachapi.Shadow)
+	a := b.claim(b.ann, b.key(b.make(lamp)[0]))
+	var shadow string
+	if err := b.part.db.Raw("SELECT username FROM customers_shadows WHERE user_id = ?", b.ann.UserID).Scan(&shadow).Error; err != nil || shadow == "" {
+		t.Fatalf("the shadow customer is %q, %v; claiming answered %d %s", shadow, err, a.Status, a.Body)
+	}
+	for owner, want := range map[string]string{shadow: "online", "maker@particle.example": "elsewhere"} {
+		b.fleet.set(func(f *fleet) { f.devices[0].Owner, f.devices[0].Online = owner, true })
+		if got := b.Get(b.ann, a.Location); !strings.Contains(got.Body, `"state":"`+want+`"`) || strings.Contains(got.Body, owner) {
+			t.Errorf("of %s it is %s", owner, got.Body)
 		}
 	}
 }

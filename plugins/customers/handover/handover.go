@@ -31,6 +31,8 @@ type Owners interface {
 	HoldersOf(ctx context.Context, deviceIDs []string) (map[string]int64, error)
 	// ClaimCode makes a code with which a device claims itself for the person of ctx.
 	ClaimCode(ctx context.Context, userID, workspaceID int64, productID string) (ownership.Claim, error)
+	// Shadows lists the shadow customers of a person, as JSON with workspace_id, product_id and username.
+	Shadows(ctx context.Context, userID int64) (any, error)
 }
 
 // People is what this part needs of the list of customers.

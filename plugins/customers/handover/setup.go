@@ -1,7 +1,11 @@
 package handover
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"mortise/core/fault"
@@ -11,6 +15,7 @@ import (
 	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/productapi"
+	"mortise/plugins/internal/tokenapi"
 )
 
 const (
@@ -75,10 +80,11 @@ func (h *Handover) makeCode(w http.ResponseWriter, r *http.Request) {
 
 // The states of a device that is being set up.
 const (
-	setupWaiting = "waiting"
-	setupArrived = "arrived" // claimed at Particle
-	setupOnline  = "online"  // and connected
-	setupUnknown = "unknown" // Particle could not be asked
+	setupWaiting   = "waiting"
+	setupElsewhere = "elsewhere" // claimed at Particle by somebody else, such as the maker at the bench
+	setupArrived   = "arrived"   // claimed by the person
+	setupOnline    = "online"    // and connected
+	setupUnknown   = "unknown"   // Particle could not be asked
 )
 
 func (h *Handover) renderSetup(w http.ResponseWriter, r *http.Request, a ownership.Attachment, claim *ownership.Claim, trouble string) {
@@ -90,15 +96,60 @@ func (h *Handover) renderSetup(w http.ResponseWriter, r *http.Request, a ownersh
 	sdk.Render(w, r, sdk.View{Template: "setup_page", Title: "Set your device up", Data: data})
 }
 
+// setupState tells how far a device is. That somebody owns it says little: it may still be the maker, who tested it.
 func (h *Handover) setupState(r *http.Request, a ownership.Attachment) string {
 	states, err := h.fleet.States(r.Context(), productapi.Product{WorkspaceID: a.WorkspaceID, ProductID: a.ProductID}, []string{a.DeviceID})
-	switch {
-	case err != nil || len(states.Devices) == 0:
+	if err != nil || len(states.Devices) == 0 {
 		return setupUnknown
-	case states.Devices[0].Owner == "":
+	}
+	d := states.Devices[0]
+	if d.Owner == "" {
 		return setupWaiting
-	case states.Devices[0].Online:
+	}
+	names, err := h.namesAtParticle(r.Context(), a)
+	switch {
+	case err != nil:
+		return setupUnknown
+	case !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, d.Owner) }):
+		return setupElsewhere
+	case d.Online:
 		return setupOnline
 	}
 	return setupArrived
+}
+
+// namesAtParticle are the user names under which the person's devices of a product can stand at Particle: those of the linked accounts,
+// or that of the shadow customer.
+func (h *Handover) namesAtParticle(ctx context.Context, a ownership.Attachment) (names []string, err error) {
+	if a.Way == attachapi.Account {
+		var linked tokenapi.Accounts
+		if err := h.site.Host.Call(ctx, tokenapi.Service, tokenapi.Get, struct{}{}, &linked); err != nil {
+			return nil, err
+		}
+		for _, account := range linked.Accounts {
+			names = append(names, account.Label)
+		}
+		return names, nil
+	}
+	shadows, err := h.owners.Shadows(ctx, a.UserID)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(shadows)
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		productapi.Product
+		Username string `json:"username"`
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, err
+	}
+	for _, s := range list {
+		if s.WorkspaceID == a.WorkspaceID && s.ProductID == a.ProductID {
+			names = append(names, s.Username)
+		}
+	}
+	return names, nil
 }

@@ -28,6 +28,7 @@ import (
 	"mortise/plugins/customers/site"
 	"mortise/plugins/internal/moduletest"
 	"mortise/plugins/internal/productapi"
+	"mortise/plugins/internal/tokenapi"
 	"mortise/themes"
 )
 
@@ -83,14 +84,18 @@ type fleet struct {
 	asked   int
 	devices []productapi.Device
 	fail    *productapi.Problem
-	away    bool // organizations does not run
-	silent  bool // states knows nothing of what it is asked about
+	away    bool   // organizations does not run
+	linked  string // the Particle account that everybody has linked; "": linking does not run
+	silent  bool   // states knows nothing of what it is asked about
 }
 
 func (f *fleet) call(_ context.Context, service, method string, input []byte) (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
+	if service == tokenapi.Service && method == tokenapi.Get && f.linked != "" {
+		return tokenapi.Accounts{Accounts: []tokenapi.Account{{ID: 1, Label: f.linked, State: tokenapi.Active, BaseURL: "https://other.example"}}}, nil
+	}
 	if service != productapi.Service || f.away {
 		return nil, fault.New(fault.Unavailable, "the provider does not run")
 	}
