@@ -27,11 +27,11 @@ func measureCustomers(ctx context.Context, s *site, r *report) error {
 			figure{Name: "  lines a second", Value: crowd / took.Seconds(), Unit: "/s"},
 		)
 	}
-	settled, err := s.settle(ctx)
+	busy, err := s.settle(ctx)
 	if err != nil {
 		return err
 	}
-	r.add(figure{Name: "  from its end until the site has nothing to do", Value: settled.Seconds(), Unit: "s"})
+	r.add(figure{Name: "  from its end until the site has nothing to do", Value: busy.Seconds(), Unit: "s"})
 	pids, err := s.pids(ctx, "customers")
 	if err != nil {
 		return err
@@ -113,28 +113,36 @@ const (
 	settleStep = 500 * time.Millisecond
 	settleTime = 2 * time.Minute
 	settleCPU  = settleStep / 10 // of host and modules together
+	settled    = 4               // steps in a row
 )
 
-// settle waits until host and modules are idle: after an import the site still tells the modules of each new account.
+// settle waits until host and modules are idle for a while: after an import the site still tells the modules of each new account. took is
+// until they were.
 func (s *site) settle(ctx context.Context) (took time.Duration, err error) {
 	pids, err := s.pids(ctx, makers()...)
 	if err != nil {
 		return 0, err
 	}
-	for began := time.Now(); time.Since(began) < settleTime; {
+	began, quiet := time.Now(), 0
+	for time.Since(began) < settleTime {
 		before, err := cpuOf(pids)
 		if err != nil {
 			return 0, err
 		}
-		took = time.Since(began)
 		select {
 		case <-time.After(settleStep):
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
 		after, err := cpuOf(pids)
-		if err != nil || after-before < settleCPU {
-			return took, err
+		if err != nil {
+			return 0, err
+		}
+		if quiet++; after-before >= settleCPU {
+			took, quiet = time.Since(began), 0
+		}
+		if quiet == settled {
+			return took, nil
 		}
 	}
 	return 0, fmt.Errorf("the site is still busy after %s", settleTime)
