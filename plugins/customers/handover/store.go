@@ -150,10 +150,11 @@ func (s *records) readied(tx *gorm.DB, ids []int64) error {
 	return tx.Model(&record{}).Where("id IN ?", ids).Updates(map[string]any{"state": stateReady, "user_id": 0, "claimed_at": nil, "version": gorm.Expr("version + 1")}).Error
 }
 
-// leave takes a person out of the records: the device of a customer who is gone is nobody's, the jobs of an installer too.
+// leave takes a person out of the records: the device of a customer who is gone is nobody's, and its job and note may tell of them;
+// the jobs of an installer who is gone are nobody's too.
 func (s *records) leave(tx *gorm.DB, userID int64) error {
 	err := tx.Model(&record{}).Where("user_id = ?", userID).
-		Updates(map[string]any{"user_id": 0, "claimed_at": nil, "state": stateBench, "version": gorm.Expr("version + 1")}).Error
+		Updates(map[string]any{"user_id": 0, "claimed_at": nil, "state": stateBench, "job": "", "note": "", "version": gorm.Expr("version + 1")}).Error
 	if err == nil {
 		err = tx.Model(&record{}).Where("assigned_to = ?", userID).Updates(map[string]any{"assigned_to": 0, "version": gorm.Expr("version + 1")}).Error
 	}
