@@ -81,7 +81,7 @@ func TestPeople_LooksAfterCustomersFromInvitationToDeletion(t *testing.T) {
 		t.Errorf("after the deletion: %v", err)
 	}
 	subject := fmt.Sprintf(" user/%d", invited.ID)
-	want := []string{"user.registered" + subject, "user.invited" + subject, "user.invited" + subject, "user.blocked" + subject, "user.deleted" + subject}
+	want := []string{"user.registered" + subject, "user.invited" + subject, "user.invited" + subject, "user.changed" + subject, "user.blocked" + subject, "user.deleted" + subject}
 	if got := w.facts[1:]; !slices.Equal(got, want) {
 		t.Errorf("facts = %q", got)
 	}

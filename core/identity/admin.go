@@ -287,8 +287,10 @@ func (s *Service) SetRoles(ctx context.Context, by Actor, id int64, roles []stri
 				return err
 			}
 		}
-		_, changed, err = setRoles(tx, id, roles)
-		return err
+		if _, changed, err = setRoles(tx, id, roles); err != nil || !changed {
+			return err
+		}
+		return s.publish(ctx, tx, "user.changed", id)
 	}, func() {
 		s.people.forget(id)
 		if slices.Contains(roles, RoleAdministrator) {

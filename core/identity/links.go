@@ -268,7 +268,10 @@ func (s *Service) resetPassword(ctx context.Context, token, password string) (Us
 		if u.Blocked {
 			return errBlocked
 		}
-		return setPassword(tx, u.ID, hash, s.now(), "")
+		if err := setPassword(tx, u.ID, hash, s.now(), ""); err != nil || u.HasPassword {
+			return err
+		}
+		return s.publish(ctx, tx, "user.changed", u.ID) // who was invited is here
 	}, func() {
 		s.sessions.removeUser(u.ID, "")
 		s.people.forget(u.ID)

@@ -26,7 +26,7 @@ type Options struct {
 	RegistrationOpen func() bool                  // nil: open
 	KnownPermission  func(permission string) bool // nil: any well-formed one
 
-	// Publish puts a fact into the outbox within tx: user.registered, user.invited, user.changed (name or address), user.blocked,
+	// Publish puts a fact into the outbox within tx: user.registered, user.invited, user.changed (name, address, roles, or the first password), user.blocked,
 	// user.unblocked, user.deleted. subject is "user/<id>", payload encodes to {"user_id": <id>}. It must not call this service. nil:
 	// nobody listens.
 	Publish func(ctx context.Context, tx *gorm.DB, name, subject string, payload any) error
