@@ -65,13 +65,34 @@ func (d *Directory) tick() int64 {
 	}
 }
 
-// Get finds a customer by the number of the account. fault.NotFound when there is none, also for staff.
+// Get finds a customer by the number of the account. fault.NotFound when there is none, also for staff. Who is not on the list yet,
+// because thousands of facts wait before theirs, is asked for.
 func (d *Directory) Get(ctx context.Context, id int64) (Person, error) {
 	r, err := d.store.person(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		if err := d.meet(ctx, id); err != nil {
+			return Person{}, err
+		}
+		r, err = d.store.person(ctx, id)
+	}
 	if err != nil {
 		return Person{}, err
 	}
 	return r.person(), nil
+}
+
+// meet takes one account into the list. site.ErrNotFound when there is none, or when it is not a customer's.
+func (d *Directory) meet(ctx context.Context, id int64) error {
+	began := d.tick()
+	a, err := d.accounts.get(ctx, id)
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Denied) {
+		return site.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.absorb(ctx, began, []account{a}, change{at: d.site.Now(), quiet: true})
+	return err
 }
 
 // Search finds up to n customers (1 to 100) whose name or address has all words of text, by name.

@@ -85,6 +85,27 @@ func TestDeliver_ANewcomerAppearsAtOnce(t *testing.T) {
 	}
 }
 
+func TestGet_FindsANewcomerWhoseFactStillWaits(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	carla, err := b.People.CreateUser(t.Context(), identity.System, identity.NewUser{Name: "Carla", Email: "carla@example.com", Roles: []string{identity.RoleCustomer}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boss, err := b.People.CreateUser(t.Context(), identity.System, identity.NewUser{Name: "Boss", Email: "boss@example.com", Roles: []string{identity.RoleAdministrator}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := b.module.people.Get(t.Context(), carla.ID); err != nil || p.Name != "Carla" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, id := range []int64{boss.ID, 9999} {
+		if p, err := b.module.people.Get(t.Context(), id); !fault.Is(err, fault.NotFound) {
+			t.Errorf("%d: %+v, %v", id, p, err)
+		}
+	}
+}
+
 func TestDeliver_FactsMayComeTwiceAndLate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
