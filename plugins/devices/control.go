@@ -186,9 +186,22 @@ func (m *Devices) correct(w http.ResponseWriter, r *http.Request, t *target, for
 		Message: &sdk.Message{Tone: sdk.Bad, Text: "Some fields need to be corrected."}}, form)
 }
 
+// publishSetting lets people send events in the name of a device that the maker gave them. What listens takes them for the device's own.
+const publishSetting = "publish_events"
+
+// mayPublish tells whether events may be sent from a device's page: through people's own accounts always, in the name of a device of
+// the maker's when the maker wants it.
+func (m *Devices) mayPublish(t *target) bool {
+	return t.origin().Kind != fromProduct || m.host.Settings().Bool(publishSetting)
+}
+
 func (m *Devices) publishEvent(w http.ResponseWriter, r *http.Request) {
 	t := m.act(w, r)
 	if t == nil {
+		return
+	}
+	if t.refusal == nil && !m.mayPublish(t) {
+		sdk.Fail(w, r, fault.New(fault.Denied, "Events of %s come from the device alone: the maker of this site does not let them be sent in its name.", t.name()))
 		return
 	}
 	// The page has a second field "name", that of the device, so its own form calls this one event_name.

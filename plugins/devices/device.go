@@ -20,6 +20,7 @@ type functionView struct {
 type deviceData struct {
 	Device    deviceView     `json:"device"`
 	Control   bool           `json:"control"` // the visitor may control it
+	Publish   bool           `json:"publish"` // and send events from here
 	Functions []functionView `json:"functions"`
 	Variables []valueView    `json:"variables"`
 	Events    []eventView    `json:"events"` // the newest first
@@ -57,6 +58,7 @@ func (m *Devices) renderDevice(w http.ResponseWriter, r *http.Request, t *target
 	data := deviceData{Device: viewOf(t.holding, t.device), Control: user.Can("devices.control"), Functions: []functionView{}, Variables: variables,
 		Events: []eventView{}, Upstream: "off", Trouble: t.trouble, OwnNames: t.origin().OwnNames, Form: form}
 	data.Control = data.Control && data.Device.Absent == nil
+	data.Publish = data.Control && m.mayPublish(t)
 	if data.Form.Rename == "" {
 		data.Form.Rename = t.device.Name
 	}

@@ -75,6 +75,7 @@ func TestAttached_IsShownOnceWhenALinkedAccountHasItToo(t *testing.T) {
 func TestAttached_IsControlledThroughTheProduct(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.Host.Set(publishSetting, true)
 	b.maker.attach(carl, given(pump, attachapi.Product))
 	page := decode[deviceData](t, b.GetJSON(carl, "/devices/"+pump))
 	if len(page.Functions) != 1 || findVariable(page.Variables, "led").Text != "off" || !page.OwnNames || page.Device.Notes != "" {
@@ -105,6 +106,28 @@ func TestAttached_IsControlledThroughTheProduct(t *testing.T) {
 	}
 	if n := b.upstream(); n != 0 {
 		t.Errorf("%d calls went to Particle with somebody's own account", n)
+	}
+}
+
+func TestAttached_EventsAreSentInADevicesNameOnlyWhenTheMakerWantsIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.maker.attach(ann, given(pump, attachapi.Product))
+	path := "/devices/" + pump
+	for _, accept := range []string{"text/html", "application/json"} {
+		if a := b.Do(ann, "POST", path+"/events", url.Values{"name": {"garden/water"}}, accept); a.Status != http.StatusForbidden || !strings.Contains(a.Body, "come from the device alone") {
+			t.Errorf("%s: %d %s", accept, a.Status, a.Body)
+		}
+	}
+	if n := b.maker.count(productapi.MethodPublish); n != 0 || decode[deviceData](t, b.GetJSON(ann, path)).Publish {
+		t.Errorf("%d events were published, or the page offers it", n)
+	}
+	if a := b.Post(ann, "/devices/"+lamp+"/events", url.Values{"name": {"garden/water"}}); a.Status != http.StatusSeeOther || !decode[deviceData](t, b.GetJSON(ann, "/devices/"+lamp)).Publish {
+		t.Errorf("her own account: %d %s", a.Status, a.Body)
+	}
+	b.Host.Set(publishSetting, true)
+	if a := b.Post(ann, path+"/events", url.Values{"name": {"garden/water"}}); a.Status != http.StatusSeeOther || b.maker.count(productapi.MethodPublish) != 1 {
+		t.Errorf("allowed: %d %s", a.Status, a.Body)
 	}
 }
 
