@@ -145,6 +145,17 @@ func (f *feed) part(user int64, device string) {
 	}
 }
 
+// forget lets go of the remembered events of a device, or with "" of all.
+func (f *feed) forget(device string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if device == "" {
+		clear(f.rings)
+		return
+	}
+	delete(f.rings, device)
+}
+
 // eventView is an event as pages and programs see it.
 type eventView struct {
 	Number      int64     `json:"number"` // grows; a stream goes on after it

@@ -48,6 +48,9 @@ func (m *Devices) Deliver(ctx context.Context, event sdk.Event) error {
 		m.live.drop(account)
 		return m.erase(ctx, goneKey{a.UserID, account, ""})
 	case attachapi.DeviceAttached:
+		if a.Way == attachapi.Account { // the product has it another way now: the maker's credential is not used for it any more
+			m.live.part(a.UserID, product, device)
+		}
 		m.gone.unmark(goneKey{a.UserID, product, device})
 		m.gone.unmark(goneKey{a.UserID, product, ""})
 	case attachapi.ProductAttached:
@@ -58,13 +61,18 @@ func (m *Devices) Deliver(ctx context.Context, event sdk.Event) error {
 			return nil
 		}
 		m.live.part(a.UserID, product, device)
+		m.live.forget(product, device)
 		return m.erase(ctx, goneKey{a.UserID, product, device})
 	case attachapi.ProductDetached:
 		m.live.part(a.UserID, product, "")
+		m.live.forget(product, "")
 		return m.erase(ctx, goneKey{a.UserID, product, ""})
 	}
 	return nil
 }
+
+// Configure takes new settings while the module runs: pages read them anew each time.
+func (m *Devices) Configure(context.Context, sdk.Settings) error { return nil }
 
 // erase forgets what a person had of a device, of a whole source when no device is named, or at all when no source is.
 func (m *Devices) erase(ctx context.Context, what goneKey) error {

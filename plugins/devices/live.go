@@ -221,6 +221,17 @@ func (l *live) part(user int64, source, device string) {
 	}
 }
 
+// forget lets go of what a source's device has said, or with "" of all its devices: it was somebody's, and the next one who has it is
+// told nothing of that time.
+func (l *live) forget(source, device string) {
+	l.mu.Lock()
+	feeds := l.belowLocked(source)
+	l.mu.Unlock()
+	for _, f := range feeds {
+		f.forget(device)
+	}
+}
+
 func (l *live) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -53,6 +54,40 @@ func TestProductEvents_AreOnePollAndReachOnlyTheirDevice(t *testing.T) {
 		p.close()
 	}
 	moduletest.Eventually(t, "the poll ends after the last page", func() bool { return b.maker.polling() == 0 })
+}
+
+func TestProductEvents_TheNextOwnerReadsNothingOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.maker.attach(carl, given(pump, attachapi.Product))
+	p := b.follow(t, carl, "/devices/"+pump+"/events")
+	p.next("upstream", `"live"`)
+	b.maker.emit(pump, "house/empty", "since Monday")
+	p.next("event", "house/empty")
+	b.detach(t, carl, pump)
+	p.ended()
+	b.maker.attach(bob, given(pump, attachapi.Product))
+	if a := b.GetJSON(bob, "/devices/"+pump); a.Status != http.StatusOK || strings.Contains(a.Body, "since Monday") {
+		t.Errorf("the next owner's page: %d %s", a.Status, a.Body)
+	}
+	next := b.follow(t, bob, "/devices/"+pump+"/events")
+	next.next("upstream", `"live"`)
+	b.maker.emit(pump, "house/warm", "x")
+	if f := next.next("event", ""); strings.Contains(f.data, "since Monday") {
+		t.Errorf("the next owner's stream got %s", f.data)
+	}
+}
+
+func TestProductEvents_AWayThatChangesToTheOwnAccountEndsPages(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.module.recheck = 1 << 40 // the fact alone ends the stream
+	b.maker.attach(carl, given(pump, attachapi.Product))
+	p := b.follow(t, carl, "/devices/"+pump+"/events")
+	p.next("upstream", `"live"`)
+	b.maker.attach(carl, given(pump, attachapi.Account))
+	b.tell(t, attachapi.DeviceAttached, attachapi.DeviceFact{UserID: carl.UserID, DeviceID: pump, WorkspaceID: 3, ProductID: product, Way: attachapi.Account})
+	p.ended()
 }
 
 func TestProductEvents_KeepOneVisitorsCallsFromOthers(t *testing.T) {
