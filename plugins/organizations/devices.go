@@ -225,6 +225,7 @@ func (m *Organizations) removeDevice(w http.ResponseWriter, r *http.Request) {
 
 // doDeviceRemove carries out device_remove, the first time and after a crash. A device that is gone already is a success.
 func (m *Organizations) doDeviceRemove(ctx context.Context, a *access, op *operation) error {
+	defer m.fleets.renew(productKey{a.workspace.ID, op.ProductID})
 	err := a.in(op.ProductID).RemoveFromProduct(ctx, a.token, op.Subject)
 	if err == nil || particle.Is(err, particle.NotFound) || particle.Is(err, particle.UnknownDevice) {
 		return m.end(ctx, op, opDone, "The device "+op.Name+" is not in the product any more.")

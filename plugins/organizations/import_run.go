@@ -122,6 +122,7 @@ func (r *running) add(ctx context.Context, lines []importLine) (more bool, err e
 	if err := r.m.records.markAsked(ctx, ids); err != nil {
 		return false, err
 	}
+	defer r.m.fleets.renew(productKey{r.a.workspace.ID, r.imp.ProductID})
 	result, err := r.cloud.AddDevices(ctx, r.a.token, r.imp.ProductID, devices, particle.ImportOptions{})
 	if aboutOne(err) { // find the line that it is about
 		if len(lines) == 1 {

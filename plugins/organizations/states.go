@@ -127,6 +127,21 @@ func (s *fleets) forget(workspaceID int64) {
 	}
 }
 
+// renew has the next question about a product listed anew: devices were added or taken out here, and somebody may want to attach them in
+// the next second.
+func (s *fleets) renew(key productKey) {
+	f := s.known(key)
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.freshUntil, f.complete = time.Time{}, false
+	for _, d := range f.devices {
+		d.fresh = time.Time{}
+	}
+}
+
 func (s *fleets) drop(f *fleet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -255,4 +256,17 @@ func BenchmarkStates(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestStates_KnowAtOnceWhatWasImportedHere(t *testing.T) {
+	t.Parallel()
+	b, c := serviceBench(t)
+	ids := b.spares(8) // more than are asked for one by one
+	if s, err := c.States(t.Context(), lamps, ids); err != nil || len(s.Missing) != len(ids) {
+		t.Fatalf("before: %+v %v", s, err)
+	}
+	b.rests(t, b.begin(t, importing(strings.Join(ids, "\n"))))
+	if s, err := c.States(t.Context(), lamps, ids); err != nil || len(s.Devices) != len(ids) {
+		t.Errorf("within the same second: %d devices, missing %v, %v", len(s.Devices), s.Missing, err)
+	}
 }
