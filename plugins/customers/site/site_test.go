@@ -15,9 +15,9 @@ func TestReadable_TakesOutWhatCannotBeReadAndShortens(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"  Ann\tMüller \n": "Ann Müller",
-		"a\x00b\u202ec":     "abc",
-		"\xff":              "",
-		"日本語の名前":            "日本語の名",
+		"a\x00b\u202ec":    "abc",
+		"\xff":             "",
+		"日本語の名前":           "日本語の名",
 	} {
 		if got := site.Readable(in, 10); strings.HasPrefix(want, "日") {
 			if got = site.Readable(in, 5); got != want {
