@@ -23,13 +23,34 @@ func (m *Linking) Deliver(ctx context.Context, event sdk.Event) error {
 	if err != nil {
 		return err
 	}
-	for i := range list {
-		if _, err := m.unlink(ctx, &list[i]); err != nil {
+	keys := make([]string, 0, len(list))
+	for i := range list { // all of them before Particle is told of one: it may take long to answer
+		key, err := m.takeAway(ctx, &list[i])
+		if err != nil {
 			return err
 		}
+		if key != "" {
+			keys = append(keys, key)
+		}
 	}
-	return m.records.forgetPerson(ctx, userID)
+	if err := m.records.forgetPerson(ctx, userID); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, eraseLimit)
+	defer cancel()
+	for _, key := range keys {
+		if _, err := m.revoke(limited, key); err != nil {
+			m.host.Log().Warn("a token of somebody who is gone could not be revoked at once; the job does it", "error", err)
+		}
+		if limited.Err() != nil {
+			break
+		}
+	}
+	return nil
 }
+
+// eraseLimit bounds what Particle is told while a fact is delivered, of the 10 s that the site gives. The job does the rest.
+const eraseLimit = 6 * time.Second
 
 // Run does a job of the manifest.
 func (m *Linking) Run(ctx context.Context, job string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -268,6 +269,35 @@ func TestErasedPerson_KeepsOnlyWhatMustStillBeRevoked(t *testing.T) {
 	}
 	if n := len(b.Host.Sealed(secretRevocation)); n != 0 {
 		t.Errorf("%d tokens wait on", n)
+	}
+}
+
+func TestErasedPerson_ASlowCloudKeepsNoTokenHere(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.link(t, ann)
+	first := b.tokens(t, ann)[0]
+	token, err := b.module.readToken(t.Context(), first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		acc := account{UserID: ann.UserID, Username: fmt.Sprintf("more%d@particle.example", i), BaseURL: b.url, ClientID: "site-1234", State: accountActive, LinkedAt: b.clock.now(), TokenAt: b.clock.now()}
+		if err := b.module.records.db.Create(&acc).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := b.module.seal(t.Context(), secretToken, accountKey(acc.ID), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.cloud.Faults.Set(particletest.Faults{Rules: []particletest.Rule{{Prefix: "/v1/", Hang: true}}})
+	limited, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := b.module.Deliver(limited, sdk.Event{Name: "user.deleted", Subject: "user/2"}); err != nil {
+		t.Error(err)
+	}
+	if tokens, waiting := len(b.Host.Sealed(secretToken)), len(b.Host.Sealed(secretRevocation)); tokens != 0 || waiting != 4 {
+		t.Errorf("sealed: %d tokens, %d revocations", tokens, waiting)
 	}
 }
 
