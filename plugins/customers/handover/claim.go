@@ -20,7 +20,8 @@ import (
 const (
 	guessTime    = time.Hour
 	maxGuesses   = 10  // wrong keys of one person within guessTime
-	sitesGuesses = 200 // of everybody within guessTime; above it each person may be wrong once
+	sitesGuesses = 200 // of everybody within guessTime; above it each person may be wrong fewGuesses times
+	fewGuesses   = 3   // enough for whoever reads a label by torchlight, while others guess
 )
 
 // outcome is what becomes of somebody with a key.
@@ -67,19 +68,34 @@ type finding struct {
 func (h *Handover) showClaim(w http.ResponseWriter, r *http.Request) {
 	typed := r.URL.Query().Get("key")
 	f := finding{outcome: outAsk}
-	switch user := sdk.UserFrom(r.Context()); {
+	user := sdk.UserFrom(r.Context())
+	var err error
+	switch {
 	case !user.SignedIn():
 		f.outcome = outSignIn
 	case !user.Can(mayOwn):
 		f.outcome = outNotYou
-	case typed != "":
-		var err error
-		if f, err = h.examine(r.Context(), user.UserID, typed); err != nil {
-			sdk.Fail(w, r, err)
-			return
+	default:
+		f.outcome, err = h.welcome(r.Context(), user.UserID)
+		if err == nil && f.outcome == outAsk && typed != "" {
+			f, err = h.examine(r.Context(), user.UserID, typed)
 		}
 	}
+	if err != nil {
+		sdk.Fail(w, r, err)
+		return
+	}
 	h.renderClaim(w, r, f, typed)
+}
+
+// welcome tells whether the visitor is a customer: outAsk, or outNotYou for the staff, whose devices nobody could look after. Who has
+// registered a moment ago is on the list of customers from here on.
+func (h *Handover) welcome(ctx context.Context, userID int64) (outcome, error) {
+	_, err := h.people.Get(ctx, userID)
+	if fault.Is(err, fault.NotFound) {
+		return outNotYou, nil
+	}
+	return outAsk, err
 }
 
 // examine looks at a key for a person, and counts it if it is wrong.
@@ -109,7 +125,7 @@ func (h *Handover) lookIn(tx *gorm.DB, userID int64, k key) (finding, error) {
 			return finding{}, err
 		}
 		if everybody >= sitesGuesses {
-			most = 1
+			most = fewGuesses
 		}
 	}
 	if wrong >= most {
@@ -143,7 +159,11 @@ func (h *Handover) claim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, user, typed := r.Context(), sdk.UserFrom(r.Context()), r.PostFormValue("key")
-	f, err := h.examine(ctx, user.UserID, typed)
+	var f finding
+	var err error
+	if f.outcome, err = h.welcome(ctx, user.UserID); err == nil && f.outcome == outAsk {
+		f, err = h.examine(ctx, user.UserID, typed)
+	}
 	if err == nil && f.outcome == outReady && r.PostFormValue("claim") != "" {
 		var a ownership.Attachment
 		if a, f, err = h.claimNow(ctx, user.UserID, f); err == nil && f.outcome == outReady {

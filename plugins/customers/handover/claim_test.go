@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mortise/core/identity"
 	"mortise/core/sdk"
 	"mortise/plugins/customers/history"
 	"mortise/plugins/internal/attachapi"
@@ -50,7 +51,8 @@ func TestClaim_TheKeyOfTheLabelMakesTheDeviceOnesOwnAndWorksOnce(t *testing.T) {
 		t.Errorf("the record is %+v", r)
 	}
 	list, _, err := history.List(t.Context(), b.part.db, history.Filter{UserID: b.ann.UserID})
-	if err != nil || len(list) != 2 {
+	// The third one is that her account was made.
+	if err != nil || len(list) != 3 || list[0].Kind != "record_claimed" || list[1].Kind != "attached" {
 		t.Errorf("Ann's history is %+v, %v", list, err)
 	}
 }
@@ -163,11 +165,34 @@ func TestClaim_WhenManyGuessHonestPeopleStillGetIn(t *testing.T) {
 	if err != nil || len(found) != 1 || !strings.Contains(found[0].Title, "200 wrong claim keys") {
 		t.Errorf("the findings are %+v, %v", found, err)
 	}
-	if one, two := b.look(b.bob, wrongKey(9001)), b.look(b.bob, wrongKey(9002)); one != "wrong" || two != "locked" {
-		t.Errorf("Bob's first and second wrong keys are %s and %s", one, two)
+	for n, want := range []string{"wrong", "wrong", "wrong", "locked"} {
+		if got := b.look(b.bob, wrongKey(9001+n)); got != want {
+			t.Errorf("Bob's wrong key no. %d is %s", n+1, got)
+		}
 	}
+	b.look(b.ann, wrongKey(9010)) // a slip of the finger costs her nothing
 	if a := b.claim(b.ann, key); a.Status != http.StatusSeeOther {
 		t.Errorf("Ann got %d %s", a.Status, a.Body)
+	}
+}
+
+func TestClaim_TheStaffCannotOwnDevices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	u, err := b.People.CreateUser(t.Context(), identity.System, identity.NewUser{Name: "Ada", Email: "ada@maker.example", Roles: []string{identity.RoleAdministrator}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := sdk.Identity{UserID: u.ID, Name: u.Name, Roles: u.Roles, Permissions: customer}
+	if got := b.look(ada, key); got != "not_you" {
+		t.Errorf("an administrator sees %s", got)
+	}
+	if a := b.claim(ada, key); a.Status != http.StatusForbidden || b.ownerOf(lamp) != 0 {
+		t.Errorf("claiming answered %d, and the device is %d's", a.Status, b.ownerOf(lamp))
+	}
+	if a := b.claim(b.ann, key); a.Status != http.StatusSeeOther {
+		t.Errorf("the key is gone: %d", a.Status)
 	}
 }
 

@@ -37,7 +37,7 @@ type Owners interface {
 
 // People is what this part needs of the list of customers.
 type People interface {
-	// Get finds a customer; fault.NotFound for who is none.
+	// Get finds a customer, and puts a newcomer on the list; fault.NotFound for who is none.
 	Get(ctx context.Context, id int64) (people.Person, error)
 	// Ensure finds the customer with an address or makes one, and invites who has no password.
 	Ensure(ctx context.Context, name, email string, invite bool) (p people.Person, created bool, err error)
@@ -183,7 +183,7 @@ func (h *Handover) Check(ctx context.Context) ([]sdk.Finding, error) {
 		return nil, err
 	}
 	return []sdk.Finding{{Level: sdk.LevelWarning, Title: fmt.Sprintf("%d wrong claim keys were entered within an hour.", n),
-		Remedy: "Until there are fewer, each person may be wrong only once. Look for accounts that were registered lately, and block those that you do not know.",
+		Remedy: "Until there are fewer, each person may be wrong only three times. Look for accounts that were registered lately, and block those that you do not know.",
 		Link:   "/admin/customers?sort=-created"}}, nil
 }
 

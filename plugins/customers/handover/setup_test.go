@@ -46,6 +46,7 @@ type part struct {
 	*handover.Handover
 	now    func() time.Time
 	owners *ownership.Ownership
+	people *people.Directory
 	db     *gorm.DB
 	routes *http.ServeMux
 }
@@ -56,11 +57,11 @@ func (m *part) Start(ctx context.Context, host sdk.Host) error {
 		return err
 	}
 	s := &site.Site{Host: host, DB: db, Now: m.now}
-	directory := people.NewDirectory(s)
-	m.db, m.owners, m.routes = db, ownership.New(s, directory), http.NewServeMux()
-	m.Handover = handover.New(s, m.owners, directory)
+	m.people = people.NewDirectory(s)
+	m.db, m.owners, m.routes = db, ownership.New(s, m.people), http.NewServeMux()
+	m.Handover = handover.New(s, m.owners, m.people)
 	m.Routes(m.routes)
-	return directory.Start(ctx)
+	return m.people.Start(ctx)
 }
 
 func (m *part) Stop(context.Context) error { return nil }
@@ -359,8 +360,17 @@ func (b *bench) inOwnership(do func(tx *gorm.DB) error) {
 	}
 }
 
+// knows opens somebody's page, as whoever attaches devices to them has.
+func (b *bench) knows(who sdk.Identity) {
+	b.t.Helper()
+	if _, err := b.part.people.Get(b.t.Context(), who.UserID); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // attach attaches a device on the pages of ownership.
 func (b *bench) attach(who sdk.Identity, deviceID string) {
+	b.knows(who)
 	b.inOwnership(func(tx *gorm.DB) error {
 		_, err := b.part.owners.AttachIn(tx, ownership.Attach{UserID: who.UserID, WorkspaceID: 1, ProductID: "10001", Product: "Garden lamp", DeviceID: deviceID})
 		return err
@@ -375,6 +385,7 @@ func (b *bench) detach(who sdk.Identity, deviceID string) {
 }
 
 func (b *bench) transfer(deviceID string, from, to sdk.Identity) {
+	b.knows(to)
 	b.inOwnership(func(tx *gorm.DB) error {
 		_, _, err := b.part.owners.TransferIn(tx, deviceID, from.UserID, to.UserID, history.Actor{})
 		return err

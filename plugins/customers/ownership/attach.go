@@ -34,7 +34,7 @@ type Attach struct {
 // commit call AfterAttach.
 //
 // Errors: fault.Invalid for an id that cannot be a device's; fault.Conflict when the device, or its product as a whole, is
-// attached to somebody else.
+// attached to somebody else, and when the person is not on the list of customers: people.Get puts a newcomer there.
 func (o *Ownership) AttachIn(tx *gorm.DB, a Attach) (Attachment, error) {
 	rows, err := o.attachAll(tx, []Attach{a})
 	if err != nil {
@@ -99,9 +99,15 @@ func (o *Ownership) attachAll(tx *gorm.DB, list []Attach) ([]attachment, error) 
 	if err := checkAll(list); err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(list))
+	ids, users := make([]string, len(list)), []int64{}
 	for i := range list {
 		ids[i] = list[i].DeviceID
+		if !slices.Contains(users, list[i].UserID) {
+			users = append(users, list[i].UserID)
+		}
+	}
+	if err := o.here(tx, users...); err != nil {
+		return nil, err
 	}
 	known, err := o.knownIn(tx, ids)
 	if err != nil {
@@ -132,6 +138,15 @@ func (o *Ownership) attachAll(tx *gorm.DB, list []Attach) ([]attachment, error) 
 		return rows, nil
 	}
 	return rows, o.writeAttached(tx, fresh, list[0].By)
+}
+
+// here refuses to give anything to somebody who is gone: what erases a person has been there already, and comes no more.
+func (o *Ownership) here(tx *gorm.DB, users ...int64) error {
+	ok, err := o.records.allHere(tx, users)
+	if err == nil && !ok {
+		err = fault.New(fault.Conflict, "This customer is not here any more: the account was deleted, its data were erased, or it belongs to the staff now.")
+	}
+	return err
 }
 
 // checkAll brings what is to be attached into order, and refuses what cannot be.
@@ -325,6 +340,9 @@ func (o *Ownership) GrantIn(tx *gorm.DB, userID, workspaceID int64, productID, p
 		return err
 	case holder != 0:
 		return fault.New(fault.Conflict, "The product %s is attached to another customer already.", nameOf(product, productID))
+	}
+	if err := o.here(tx, userID); err != nil {
+		return err
 	}
 	others, err := o.records.countOthers(tx, userID, workspaceID, productID)
 	if err != nil {

@@ -224,6 +224,10 @@ func (o *Ownership) undo(w http.ResponseWriter, r *http.Request) {
 		sdk.Redirect(w, r, back, sdk.Message{Tone: sdk.Info, Text: "The device is attached again."})
 		return
 	}
+	if _, err := o.people.Get(r.Context(), d.UserID); err != nil && !fault.Is(err, fault.NotFound) { // a newcomer is on the list now
+		sdk.Fail(w, r, err)
+		return
+	}
 	var now Attachment
 	err = o.transaction(r.Context(), func(tx *gorm.DB) (err error) {
 		rows, err := o.records.devicesIn(tx, []string{d.DeviceID})

@@ -309,7 +309,12 @@ func (o *Ownership) shadowToken(ctx context.Context, userID, workspaceID int64, 
 	if _, err := o.clientOf(ctx, workspaceID, productID); err != nil {
 		return sealedToken{}, err
 	}
-	err = o.transaction(ctx, func(tx *gorm.DB) error { return o.wantIn(tx, key, product, []int64{userID}, byOf(ctx)) })
+	err = o.transaction(ctx, func(tx *gorm.DB) error {
+		if err := o.here(tx, userID); err != nil {
+			return err
+		}
+		return o.wantIn(tx, key, product, []int64{userID}, byOf(ctx))
+	})
 	if err != nil {
 		return sealedToken{}, err
 	}

@@ -289,6 +289,17 @@ func (s *records) names(ctx context.Context, ids []int64) (map[int64]string, err
 	return names, nil
 }
 
+// allHere tells whether people are on the list of customers. Who was erased a moment ago is not.
+func (s *records) allHere(tx *gorm.DB, ids []int64) (bool, error) {
+	for part := range slices.Chunk(ids, queryBatch) {
+		var n int64
+		if err := tx.Table("customers_people").Where("user_id IN ?", part).Count(&n).Error; err != nil || n != int64(len(part)) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // counts is countOfPerson for several people; who has nothing is left out.
 func (s *records) counts(tx *gorm.DB, users []int64) (map[int64]int, error) {
 	counts := make(map[int64]int, len(users))
