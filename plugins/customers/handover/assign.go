@@ -11,6 +11,7 @@ import (
 	"mortise/core/sdk"
 	"mortise/plugins/customers/history"
 	"mortise/plugins/customers/ownership"
+	"mortise/plugins/customers/people"
 	"mortise/plugins/customers/site"
 )
 
@@ -54,23 +55,29 @@ func (h *Handover) assign(w http.ResponseWriter, r *http.Request) {
 		h.renderAssign(w, r, rec, f, sdk.Fields{"email": "Enter the customer's e-mail address."})
 		return
 	}
-	if rec.UserID == 0 && !h.unchanged(w, r, rec) {
+	if rec.UserID != 0 {
+		h.assignedAlready(w, r, rec, f)
 		return
 	}
-	p, created, err := h.people.Ensure(r.Context(), f.Name, f.Email, true)
+	if !h.unchanged(w, r, rec) {
+		return
+	}
+	var p people.Person
+	var created bool
+	err := h.count(r.Context(), tryMail, maxMails, mailTime, "You have given many devices to customers, or mailed many links, within an hour. Wait a while.")
+	if err == nil {
+		p, created, err = h.people.Ensure(r.Context(), f.Name, f.Email, true)
+	}
 	if fields := fault.FieldsOf(err); len(fields) > 0 {
 		h.renderAssign(w, r, rec, f, fields)
 		return
-	}
-	if err == nil && rec.UserID != 0 && rec.UserID != p.ID {
-		err = errOwned
 	}
 	if fault.Is(err, fault.Conflict) {
 		message, _ := fault.Visible(err)
 		h.renderAssign(w, r, rec, f, sdk.Fields{"email": message})
 		return
 	}
-	if err == nil && rec.UserID == 0 {
+	if err == nil {
 		err = h.giveTo(r.Context(), rec, p.ID)
 	}
 	if err != nil {
@@ -82,6 +89,19 @@ func (h *Handover) assign(w http.ResponseWriter, r *http.Request) {
 		text += " An invitation is on its way."
 	}
 	sdk.Redirect(w, r, pathOf(rec.ID), sdk.Message{Tone: sdk.Good, Text: text})
+}
+
+// assignedAlready answers for a device that somebody has: the form came twice, or comes too late. Nobody is looked for, made or invited.
+func (h *Handover) assignedAlready(w http.ResponseWriter, r *http.Request, rec *record, f assignForm) {
+	has, err := h.people.Get(r.Context(), rec.UserID)
+	switch {
+	case err == nil && strings.EqualFold(has.Email, f.Email):
+		sdk.Redirect(w, r, pathOf(rec.ID), sdk.Message{Tone: sdk.Good, Text: "The device belongs to " + f.Email + " now."})
+	case err == nil || fault.Is(err, fault.NotFound):
+		h.renderAssign(w, r, rec, f, sdk.Fields{"email": errOwned.Message})
+	default:
+		sdk.Fail(w, r, err)
+	}
 }
 
 // giveTo attaches the device of a record that is nobody's.

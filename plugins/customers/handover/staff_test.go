@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/plugins/internal/moduletest"
 )
@@ -122,6 +123,28 @@ func TestPages_WhoMayNotAndForgedNumbersGetTheSameAndNobodyIsAsked(t *testing.T)
 	}
 	if b.key(paths[1]) != key || b.ownerOf(pump) != 0 {
 		t.Error("something was done")
+	}
+}
+
+func TestAssign_ADeviceThatSomebodyHasTellsNothingAndInvitesNobody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.make(lamp)[0]
+	b.assignTo(path, b.ivo)
+	b.claim(b.ann, b.key(path))
+	mails := len(b.Host.Mails())
+	for _, email := range []string{"bob@example.com", "stranger@example.com", "olga@example.com"} {
+		a := b.act(b.ivo, path, "/assign", url.Values{"email": {email}, "name": {"X"}})
+		if a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "A customer has this device already") {
+			t.Errorf("%s: %d %s", email, a.Status, a.Body)
+		}
+	}
+	var known int64
+	if err := b.part.db.Table("customers_people").Where("email = ?", "stranger@example.com").Count(&known).Error; err != nil || known != 0 || len(b.Host.Mails()) != mails {
+		t.Errorf("a stranger was made or mailed: %d, %v", known, err)
+	}
+	if _, err := b.People.UserByEmail(t.Context(), "stranger@example.com"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("the stranger: %v", err)
 	}
 }
 
