@@ -40,7 +40,7 @@ func (m *Devices) productsOf(ctx context.Context, r *rights, w wish) ([]source, 
 		return byKey[key]
 	}
 	for _, a := range r.attached.Devices {
-		if a.Way != attachapi.Account && deviceID.MatchString(a.DeviceID) && (w.id == "" || w.id == a.DeviceID) {
+		if a.Way != attachapi.Account && isDeviceID(a.DeviceID) && (w.id == "" || w.id == a.DeviceID) {
 			of(a.WorkspaceID, a.ProductID, a.Product).given[a.DeviceID] = a
 		}
 	}

@@ -15,5 +15,6 @@
 //	neighbour.go       services this module can do without live.go       one upstream a source, fanned out to pages: feed.go, watcher.go
 //	lists.go           answers remembered for seconds      poll.go       the events of a product
 //	gone.go            what people have no more            trouble.go    every failure: sentence and remedy
+//	byname.go          lists of very many devices
 //	hooks.go           events, job
 package main

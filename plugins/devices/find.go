@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ type found struct {
 	accounts int      // linked ones
 	linking  bool     // accounts can be linked on this site
 	attached bool     // the maker can give people devices on this site
+	byName   bool     // the devices are too many to be asked how they are for a page of them, see byname.go
 	notices  []string // what cannot be looked up at the moment, as sentences
 }
 
@@ -72,6 +72,9 @@ func (m *Devices) lookUp(ctx context.Context, w wish) (*found, error) {
 		if text, visible := fault.Visible(err); err != nil && visible && fault.Is(err, fault.Unavailable) {
 			f.notices = append(f.notices, text)
 		}
+	}
+	if w.page {
+		f.byName = m.postpone(sources)
 	}
 	limited, cancel := context.WithTimeout(ctx, m.patience.list)
 	defer cancel()
@@ -149,7 +152,8 @@ func (f *found) settle(r *rights, w wish) {
 	}
 }
 
-var deviceID = regexp.MustCompile(`^[0-9a-f]{24}$`)
+// isDeviceID tells whether s is a device's id, in lower case.
+func isDeviceID(s string) bool { return len(s) == 24 && strings.Trim(s, "0123456789abcdef") == "" }
 
 var errNoDevice = fault.New(fault.NotFound, "You have no device with this id. It may belong to somebody else or to another Particle account, or the id is misspelt.")
 
@@ -157,7 +161,7 @@ var errNoDevice = fault.New(fault.NotFound, "You have no device with this id. It
 // whether the id exists for somebody else or for nobody, and the cloud is asked for nothing but what the person has.
 func (m *Devices) find(r *http.Request) (*target, error) {
 	id := strings.ToLower(r.PathValue("id"))
-	if !deviceID.MatchString(id) {
+	if !isDeviceID(id) {
 		return nil, errNoDevice
 	}
 	f, err := m.lookUp(r.Context(), wish{id: id})

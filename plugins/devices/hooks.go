@@ -56,7 +56,7 @@ func (m *Devices) Deliver(ctx context.Context, event sdk.Event) error {
 	case attachapi.ProductAttached:
 		m.gone.unmark(goneKey{a.UserID, product, ""})
 	case attachapi.DeviceDetached:
-		if !deviceID.MatchString(device) {
+		if !isDeviceID(device) {
 			m.host.Log().Warn("a detachment without a readable device was skipped")
 			return nil
 		}

@@ -32,12 +32,13 @@ type listData struct {
 	Troubles []listTrouble  `json:"troubles"` // of accounts and products; products that have the same one together
 	Accounts []accountView  `json:"accounts"`
 	Products []accountView  `json:"products"`
-	Devices  []listedDevice `json:"devices"` // of this page
-	Count    int            `json:"count"`   // of all pages
-	Online   int            `json:"online_count"`
-	Several  bool           `json:"several"` // accounts and products: then each device says whose it is
-	Search   string         `json:"search"`  // what is searched for; "" for nothing
-	Page     int            `json:"page"`    // from 1; 0 when all devices are on one page
+	Devices  []listedDevice `json:"devices"`      // of this page
+	Count    int            `json:"count"`        // of all pages
+	Online   *int           `json:"online_count"` // null when ByName: only those of this page are known
+	ByName   bool           `json:"by_name"`      // sorted by name alone, and searched by name and id, because there are very many
+	Several  bool           `json:"several"`      // accounts and products: then each device says whose it is
+	Search   string         `json:"search"`       // what is searched for; "" for nothing
+	Page     int            `json:"page"`         // from 1; 0 when all devices are on one page
 	PerPage  int            `json:"per_page"`
 }
 
@@ -79,43 +80,78 @@ func (m *Devices) listDevices(w http.ResponseWriter, r *http.Request) {
 	if runes := []rune(search); len(runes) > maxSearch {
 		search = string(runes[:maxSearch])
 	}
-	f, err := m.lookUp(r.Context(), wish{search: search})
-	if err != nil {
-		sdk.Fail(w, r, err)
-		return
-	}
-	known, err := m.records.valuesOfPerson(r.Context(), sdk.UserFrom(r.Context()).UserID)
+	f, err := m.lookUp(r.Context(), wish{search: search, page: inPages(r)})
 	if err != nil {
 		sdk.Fail(w, r, err)
 		return
 	}
 	data := listData{Linked: f.accounts > 0, Linking: f.linking, Attached: f.attached, Notices: append([]string{}, f.notices...),
-		Troubles: []listTrouble{}, Accounts: []accountView{}, Products: []accountView{}, Search: search, PerPage: perPage}
-	var all []listing
-	for i := range f.holdings {
-		all = append(all, data.add(&f.holdings[i])...)
-	}
-	slices.SortStableFunc(all, func(a, b listing) int {
-		return cmp.Or(rank(a.view)-rank(b.view), strings.Compare(strings.ToLower(a.view.Name), strings.ToLower(b.view.Name)), strings.Compare(a.view.ID, b.view.ID))
-	})
-	data.Several = len(data.Accounts)+len(data.Products) > 1
+		Troubles: []listTrouble{}, Accounts: []accountView{}, Products: []accountView{}, Search: search, PerPage: perPage, ByName: f.byName}
+	all := f.listings(search)
 	data.Count = len(all)
-	data.Devices = make([]listedDevice, 0, len(all))
-	for _, l := range data.turn(r, all) {
-		data.Devices = append(data.Devices, listedDevice{l.view, m.listedValues(l.holding, l.device, known[deviceKey{l.holding.key(), l.view.ID}])})
+	if !f.byName {
+		data.Online = new(int)
+		for _, l := range all {
+			if l.device.Online {
+				*data.Online++
+			}
+		}
+	}
+	page := data.turn(r, all)
+	var shown []string // of which values are looked up; none for all
+	if f.byName {
+		shown = m.complete(r.Context(), page)
+	}
+	known, err := m.records.valuesOfPerson(r.Context(), sdk.UserFrom(r.Context()).UserID, shown...)
+	if err != nil {
+		sdk.Fail(w, r, err)
+		return
+	}
+	for i := range f.holdings {
+		data.add(&f.holdings[i])
+	}
+	data.Several = len(data.Accounts)+len(data.Products) > 1
+	data.Devices = make([]listedDevice, 0, len(page))
+	for _, l := range page {
+		view := viewOf(*l.holding, *l.device)
+		data.Devices = append(data.Devices, listedDevice{view, m.listedValues(l.holding, *l.device, known[deviceKey{l.holding.key(), view.ID}])})
 	}
 	sdk.Render(w, r, sdk.View{Template: "list", Title: "Devices", Data: data})
 }
 
 // listing is a device on its way into the list.
 type listing struct {
-	view    deviceView
 	holding *holding
-	device  particle.Device
+	device  *particle.Device
+	id      string
+	name    string // what it is sorted by
 }
 
-// add takes a source with its devices, those that are searched for.
-func (data *listData) add(h *holding) []listing {
+// listings gives the devices that are searched for, in order: what is online first, unless that is not known of all.
+func (f *found) listings(search string) []listing {
+	var list []listing
+	for i := range f.holdings {
+		h := &f.holdings[i]
+		for j := range h.devices {
+			d := &h.devices[j]
+			id := strings.ToLower(d.ID)
+			if isDeviceID(id) && holds(h, d, search, f.byName) { // others could not be opened
+				list = append(list, listing{holding: h, device: d, id: id, name: strings.ToLower(nameOf(*d))})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b listing) int {
+		first := 0
+		if !f.byName {
+			first = rank(a.device) - rank(b.device)
+		}
+		return cmp.Or(first, strings.Compare(a.name, b.name), strings.Compare(a.id, b.id))
+	})
+	return list
+}
+
+// add takes a source.
+func (data *listData) add(h *holding) {
 	a := accountView{ID: h.origin().AccountID, Kind: h.origin().Kind, Label: h.origin().Label, State: "ok", Trouble: h.trouble, Devices: len(h.devices), Total: h.total}
 	switch {
 	case h.trouble != nil && h.trouble.Relink:
@@ -133,23 +169,15 @@ func (data *listData) add(h *holding) []listing {
 			data.tell(a)
 		}
 	}
-	var list []listing
-	for _, d := range h.devices {
-		view := viewOf(*h, d)
-		if deviceID.MatchString(view.ID) && view.holds(data.Search) { // others could not be opened
-			list = append(list, listing{view, h, d})
-			if view.Online {
-				data.Online++
-			}
-		}
-	}
-	return list
 }
+
+// inPages tells whether a page is asked for at all: a program that names none gets all devices.
+func inPages(r *http.Request) bool { return r.URL.Query().Get("page") != "" || !sdk.WantsJSON(r) }
 
 // turn gives the page that is asked for, when there is more than one.
 func (data *listData) turn(r *http.Request, all []listing) []listing {
 	asked := r.URL.Query().Get("page")
-	if len(all) <= perPage || asked == "" && sdk.WantsJSON(r) {
+	if len(all) <= perPage || !inPages(r) {
 		return all
 	}
 	page, err := strconv.Atoi(asked)
@@ -160,10 +188,18 @@ func (data *listData) turn(r *http.Request, all []listing) []listing {
 	return all[(data.Page-1)*perPage : min(data.Page*perPage, len(all))]
 }
 
-// holds tells whether a device is one of those that are searched for.
-func (v *deviceView) holds(search string) bool {
+// holds tells whether a device is one of those that are searched for. byName says that its type and state are not known yet.
+func holds(h *holding, d *particle.Device, search string, byName bool) bool {
+	if search == "" {
+		return true
+	}
+	v := viewOf(*h, *d)
 	search = strings.ToLower(search)
-	return search == "" || slices.ContainsFunc([]string{v.Name, v.ID, v.Type, v.Status, v.Origin}, func(s string) bool { return strings.Contains(strings.ToLower(s), search) })
+	within := []string{v.Name, v.ID, v.Origin, v.Type, v.Status}
+	if byName {
+		within = within[:3]
+	}
+	return slices.ContainsFunc(within, func(s string) bool { return strings.Contains(strings.ToLower(s), search) })
 }
 
 // listedValues gives what is known of a device's first variables, without asking it.
@@ -182,7 +218,7 @@ func (m *Devices) listedValues(h *holding, d particle.Device, known map[string]v
 }
 
 // rank puts what is online first.
-func rank(d deviceView) int {
+func rank(d *particle.Device) int {
 	if d.Online {
 		return 0
 	}

@@ -170,12 +170,9 @@ func (m *Devices) ofAccount(ctx context.Context, acc tokenapi.Account) (batch, e
 	}})
 }
 
-// keepDevices keeps devices of a product for the person. complete says that it is known what their programs offer.
-func (m *Devices) keepDevices(ctx context.Context, user int64, source string, devices []particle.Device, complete bool) {
-	about := ""
-	if complete && len(devices) == 1 {
-		about = devices[0].ID
-	}
+// keepDevices keeps devices of a product for the person. about says which ones of the source's they are, "" for all. complete says that
+// it is known what their programs offer.
+func (m *Devices) keepDevices(ctx context.Context, user int64, source, about string, devices []particle.Device, complete bool) {
 	kept := slices.DeleteFunc(slices.Clone(devices), func(d particle.Device) bool { return m.gone.has(user, source, d.ID) })
 	if len(kept) == 0 || !m.saved.due(saveKey(user, source, about), kept, m.now()) {
 		return

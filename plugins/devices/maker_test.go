@@ -41,6 +41,7 @@ type maker struct {
 	news   chan struct{} // closed at each event
 	state  productapi.StreamState
 	polls  int // under way
+	stated int // ids of all questions for states
 }
 
 func newMaker() *maker {
@@ -185,6 +186,7 @@ func (m *maker) product(ctx context.Context, method string, input []byte) (any, 
 	case productapi.MethodDevices:
 		return m.page(in.Search, in.Page, in.PerPage), nil
 	case productapi.MethodStates:
+		m.stated += len(in.DeviceIDs)
 		return m.states(in.DeviceIDs), nil
 	}
 	d, known := m.devices[in.DeviceID]

@@ -19,6 +19,7 @@ type Devices struct {
 	routes  *http.ServeMux
 	now     func() time.Time
 	limits  particle.Timeouts // of calls to Particle; tests make them shorter
+	few     int               // devices of the maker's that a list asks for at once
 	patience
 
 	clouds    particle.Clouds
@@ -48,6 +49,7 @@ func New() *Devices {
 	return &Devices{
 		now:      func() time.Time { return time.Now().UTC() },
 		limits:   particle.Timeouts{Connect: 5 * time.Second},
+		few:      fewDevices,
 		patience: patience{list: 6 * time.Second, values: 1500 * time.Millisecond, linger: 40 * time.Second, recheck: 10 * time.Second, retry: retryFirst},
 	}
 }

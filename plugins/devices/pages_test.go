@@ -39,7 +39,7 @@ func TestList_ShowsTheDevicesOfEveryAccount(t *testing.T) {
 	b := newBench(t)
 	b.linked.set(ann, b.account(1, annParticle), b.account(2, bobParticle))
 	data := decode[listData](t, b.GetJSON(ann, "/devices"))
-	if !data.Linked || !data.Several || len(data.Devices) != 5 || data.Online != 4 {
+	if !data.Linked || !data.Several || len(data.Devices) != 5 || *data.Online != 4 {
 		t.Fatalf("%+v", data)
 	}
 	d := findDevice(data.Devices, lamp)

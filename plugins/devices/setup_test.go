@@ -99,7 +99,7 @@ type bench struct {
 	url    string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	cloud := &particletest.Server{DeviceWait: 300 * time.Millisecond}
 	for _, name := range []string{annParticle, bobParticle} {
@@ -151,7 +151,7 @@ func (b *bench) upstream() int {
 	return n
 }
 
-func decode[T any](t *testing.T, a moduletest.Answer) T {
+func decode[T any](t testing.TB, a moduletest.Answer) T {
 	t.Helper()
 	var data T
 	if err := a.Decode(&data); err != nil {

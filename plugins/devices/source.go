@@ -40,6 +40,7 @@ type source interface {
 type wish struct {
 	id     string // this device alone; "" for all
 	search string // devices whose name or id holds this, where the source has more than a list may show
+	page   bool   // a page of the list is all that is shown of it: how the devices of very long lists are may be asked later, see byname.go
 }
 
 // origin is a source as pages name it.

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,7 @@ type fleet struct {
 	given   map[string]attachapi.Attachment // devices that are attached one by one, by id
 	whole   bool                            // every device of the product is
 	names   map[deviceKey]string            // the person's own
+	later   bool                            // how the devices are is asked later, for a page of them: see byname.go
 	unsure  int                             // times in a row that still could not be found out
 }
 
@@ -68,11 +71,19 @@ func (p *fleet) list(ctx, limited context.Context, w wish) holding {
 		h = p.listOne(ctx, limited, w.id)
 	case p.whole:
 		h = p.listWhole(ctx, limited, w.search)
+	case p.later:
+		h = p.listByName(ctx)
 	default:
-		h = p.listGiven(ctx, limited)
+		h = p.listGiven(ctx, limited, p.ids())
 	}
-	for i := range h.devices { // all of them are this request's own copies
-		d := &h.devices[i]
+	p.callThem(h.devices)
+	return h
+}
+
+// callThem gives devices, which are this request's own copies, their names.
+func (p *fleet) callThem(devices []particle.Device) {
+	for i := range devices {
+		d := &devices[i]
 		given := p.given[d.ID]
 		chosen := ""
 		if given.Given {
@@ -80,8 +91,10 @@ func (p *fleet) list(ctx, limited context.Context, w wish) holding {
 		}
 		d.Name = cmp.Or(p.names[deviceKey{p.key(), d.ID}], chosen, d.Name, given.Name)
 	}
-	return h
 }
+
+// ids are those of the devices that are attached one by one, sorted.
+func (p *fleet) ids() []string { return slices.Sorted(maps.Keys(p.given)) }
 
 // listOne asks for one device with everything about it.
 func (p *fleet) listOne(ctx, limited context.Context, id string) holding {
@@ -97,7 +110,7 @@ func (p *fleet) listOne(ctx, limited context.Context, id string) holding {
 	switch {
 	case err == nil:
 		h.devices = append(h.devices, batch.devices...)
-		p.m.keepDevices(ctx, p.user, p.key(), h.devices, true)
+		p.m.keepDevices(ctx, p.user, p.key(), id, h.devices, true)
 	case particle.Is(err, particle.UnknownDevice) && attached:
 		h.missing = []particle.Device{unknownDevice(id, given.Name)}
 	case particle.Is(err, particle.UnknownDevice): // the person has the whole product, and it is not in there
@@ -107,19 +120,14 @@ func (p *fleet) listOne(ctx, limited context.Context, id string) holding {
 	return h
 }
 
-// listGiven asks how the attached devices are: one cheap call, however many they are.
-func (p *fleet) listGiven(ctx, limited context.Context) holding {
+// listGiven asks how attached devices are: a cheap call for each 500 of them.
+func (p *fleet) listGiven(ctx, limited context.Context, ids []string) holding {
 	h := holding{source: p}
-	ids := make([]string, 0, len(p.given))
-	for id := range p.given {
-		if len(ids) < maxDevices {
-			ids = append(ids, id)
-		}
+	told, wanted := map[string]bool{}, make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
 	}
-	told := map[string]bool{}
-	for len(ids) > 0 {
-		part := ids[:min(len(ids), productapi.MaxStates)]
-		ids = ids[len(part):]
+	for part := range slices.Chunk(ids, productapi.MaxStates) {
 		states, err := p.service().States(limited, p.product, part)
 		if err != nil {
 			h = p.failed(h, err)
@@ -142,9 +150,13 @@ func (p *fleet) listGiven(ctx, limited context.Context) holding {
 		}
 	}
 	if h.trouble != nil {
-		return p.withKnown(ctx, h, func(id string) bool { return !told[id] })
+		return p.withKnown(ctx, h, func(id string) bool { return wanted[id] && !told[id] })
 	}
-	p.m.keepDevices(ctx, p.user, p.key(), h.devices, false)
+	about := ""
+	if p.later {
+		about = "from " + ids[0]
+	}
+	p.m.keepDevices(ctx, p.user, p.key(), about, h.devices, false)
 	return h
 }
 
@@ -163,7 +175,7 @@ func (p *fleet) listWhole(ctx, limited context.Context, search string) holding {
 	}
 	h.devices, h.total = append(h.devices, got.devices...), got.total
 	if search == "" {
-		p.m.keepDevices(ctx, p.user, p.key(), h.devices, false)
+		p.m.keepDevices(ctx, p.user, p.key(), "", h.devices, false)
 	}
 	return h
 }
@@ -314,7 +326,13 @@ func (p *fleet) still(ctx context.Context, device string) bool {
 		return a.Way != attachapi.Account && productKey(a.WorkspaceID, a.ProductID) == p.key()
 	}
 	g := verdict.Product
-	return g != nil && g.Way != attachapi.Account && productKey(g.WorkspaceID, g.ProductID) == p.key()
+	return g != nil && g.Way != attachapi.Account && productKey(g.WorkspaceID, g.ProductID) == p.key() && !p.left(ctx, device)
+}
+
+// left tells whether the product says that a device is not in it any more. While it cannot be asked, nothing is known against it.
+func (p *fleet) left(ctx context.Context, device string) bool {
+	states, err := p.service().States(ctx, p.product, []string{device})
+	return err == nil && !states.Stale && slices.Contains(states.Missing, device)
 }
 
 // explain has nothing to do: organizations knows itself what is wrong with its credential.

@@ -100,8 +100,19 @@ func (r seen) device() particle.Device {
 // lastSeen lists what was known of a source's devices. userID guards against an account id that is not the person's.
 func (s *records) lastSeen(ctx context.Context, userID int64, source string) ([]seen, error) {
 	var rows []seen
-	err := s.of(ctx, userID, source).Order("name, device_id").Limit(maxDevices).Find(&rows).Error
+	err := s.of(ctx, userID, source).Order("name, device_id").Limit(maxGiven).Find(&rows).Error
 	return rows, err
+}
+
+// fleetNames gives the names by which a source's devices were known last.
+func (s *records) fleetNames(ctx context.Context, userID int64, source string) (map[string]string, error) {
+	var rows []struct{ DeviceID, Name string }
+	err := s.of(ctx, userID, source).Model(&seen{}).Select("device_id", "name").Limit(maxGiven).Scan(&rows).Error
+	names := make(map[string]string, len(rows))
+	for _, r := range rows {
+		names[r.DeviceID] = r.Name
+	}
+	return names, err
 }
 
 // saveValues keeps values that were read.
@@ -129,10 +140,14 @@ func (s *records) values(ctx context.Context, userID int64, source, deviceID str
 // deviceKey is a device as a source has it.
 type deviceKey struct{ source, device string }
 
-// valuesOfPerson lists the last known values of all devices of a person.
-func (s *records) valuesOfPerson(ctx context.Context, userID int64) (map[deviceKey]map[string]value, error) {
+// valuesOfPerson lists the last known values of a person's devices: of some, or of all when none are named.
+func (s *records) valuesOfPerson(ctx context.Context, userID int64, devices ...string) (map[deviceKey]map[string]value, error) {
 	var rows []value
-	err := s.db.WithContext(ctx).Where("user_id = ?", userID).Limit(maxDevices * maxListed).Find(&rows).Error
+	wanted := s.db.WithContext(ctx).Where("user_id = ?", userID)
+	if len(devices) > 0 {
+		wanted = wanted.Where("device_id IN ?", devices)
+	}
+	err := wanted.Limit(maxDevices * maxListed).Find(&rows).Error
 	known := map[deviceKey]map[string]value{}
 	for _, r := range rows {
 		key := deviceKey{r.Source, r.DeviceID}
