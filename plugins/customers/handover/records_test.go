@@ -128,6 +128,22 @@ func TestRecords_WhatIsAttachedAlreadyGetsNone(t *testing.T) {
 	}
 }
 
+func TestRecords_ADeletedOnesNumberIsNotGivenAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	old := b.make(lamp)[0]
+	if a := b.act(b.office, old, "/delete", nil); a.Status != http.StatusSeeOther {
+		t.Fatalf("deleting answered %d %s", a.Status, a.Body)
+	}
+	fresh := b.make(pump)[0]
+	if fresh == old {
+		t.Errorf("the pump has the number of the lamp's record, and a page that is open still acts on it")
+	}
+	if list := b.show(fresh).History; len(list) != 2 {
+		t.Errorf("its history is %+v", list)
+	}
+}
+
 func TestRecords_AreFoundAndNarrowed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
