@@ -23,6 +23,9 @@ const (
 	lineRefused   = "refused"   // by Particle
 )
 
+// badLines are the results that somebody has to do something about.
+var badLines = []string{lineForeign, lineNotID, lineDuplicate, lineRefused}
+
 // lineResults are all of them, in the order in which pages list them.
 var lineResults = []string{lineAdded, lineExisting, lineForeign, lineNotID, lineDuplicate, lineRefused, lineWaiting, lineAsked}
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"mortise/core/fault"
 )
@@ -142,7 +143,12 @@ func (s *records) countDetails(ctx context.Context, importID int64) (map[string]
 	return counts, err
 }
 
-// lines lists a page of an import's lines in their order. result "" means all.
+// badFirst orders lines by their numbers, after those that somebody has to look at.
+func badFirst(results []string) clause.OrderBy {
+	return clause.OrderBy{Expression: clause.Expr{SQL: "result NOT IN (?), number", Vars: []any{results}, WithoutParentheses: true}}
+}
+
+// lines lists a page of an import's lines, the bad ones first. result "" means all.
 func (s *records) lines(ctx context.Context, importID int64, result string, page, size int) ([]importLine, int64, error) {
 	q := s.db.WithContext(ctx).Model(&importLine{}).Where("import_id = ?", importID)
 	if result != "" {
@@ -153,7 +159,7 @@ func (s *records) lines(ctx context.Context, importID int64, result string, page
 		return nil, 0, err
 	}
 	var list []importLine
-	err := q.Order("number").Offset((page - 1) * size).Limit(size).Find(&list).Error
+	err := q.Clauses(badFirst(badLines)).Offset((page - 1) * size).Limit(size).Find(&list).Error
 	return list, total, err
 }
 

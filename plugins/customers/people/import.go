@@ -185,7 +185,7 @@ func (p *People) showImport(w http.ResponseWriter, r *http.Request) {
 		chosen = ""
 	}
 	page, _ := site.Page(r, linesOnPage)
-	lines, err := p.store.lines(r.Context(), u.ID, only, 0, (page-1)*linesOnPage, linesOnPage)
+	lines, err := p.store.linesToShow(r.Context(), u.ID, only, (page-1)*linesOnPage, linesOnPage)
 	if err != nil {
 		sdk.Fail(w, r, err)
 		return
@@ -234,7 +234,7 @@ func (p *People) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.writeCSV(w, r, "import-"+strconv.FormatInt(u.ID, 10)+".csv", []string{"Line", "E-mail", "Name", "Result", "What became of it"}, func(after int64) (rows [][]string, last int64, err error) {
-		lines, err := p.store.lines(r.Context(), u.ID, nil, int(after), 0, rowsAtOnce)
+		lines, err := p.store.lines(r.Context(), u.ID, nil, int(after), rowsAtOnce)
 		for i := range lines {
 			v := viewOfLine(&lines[i])
 			rows, last = append(rows, []string{strconv.Itoa(v.Number), v.Email, v.Name, v.Result, v.Sentence}), int64(v.Number)

@@ -53,7 +53,7 @@ func (p *People) workOn(ctx context.Context, u *upload) error {
 		if err != nil || now.State != importRunning { // stopped by a person
 			return err
 		}
-		lines, err := p.store.lines(ctx, u.ID, results, last, 0, linesAtOnce)
+		lines, err := p.store.lines(ctx, u.ID, results, last, linesAtOnce)
 		if err != nil {
 			return err
 		}

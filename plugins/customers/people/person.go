@@ -42,13 +42,13 @@ type noteView struct {
 	ChangedBy string     `json:"changed_by"`
 	ChangedAt *time.Time `json:"changed_at"`
 	Version   int64      `json:"version"`
-	Own       bool       `json:"own"` // the visitor wrote it
+	Own       bool       `json:"own"` // the visitor wrote it, or nobody who is still here, and may delete it
 	Path      string     `json:"path"`
 }
 
 func viewOfNote(r *http.Request, n *note) noteView {
 	return noteView{ID: n.ID, Text: n.Text, Lines: strings.Split(n.Text, "\n"), ByName: n.ByName, At: n.At, ChangedBy: n.ChangedBy, ChangedAt: n.ChangedAt, Version: n.Version,
-		Own: n.ByID == sdk.UserFrom(r.Context()).UserID, Path: PathOf(n.UserID) + "/notes/" + strconv.FormatInt(n.ID, 10)}
+		Own: n.ByID == sdk.UserFrom(r.Context()).UserID || n.ByID == 0, Path: PathOf(n.UserID) + "/notes/" + strconv.FormatInt(n.ID, 10)}
 }
 
 // showPerson shows what is known of a customer, the notes and the history; ?before= pages through the latter.
@@ -170,7 +170,7 @@ func (p *People) changeNote(w http.ResponseWriter, r *http.Request) {
 	text, said := n.Text, "The note is changed."
 	switch r.PostFormValue("do") {
 	case "delete":
-		if n.ByID != by.ID {
+		if n.ByID != by.ID && n.ByID != 0 {
 			sdk.Fail(w, r, fault.New(fault.Denied, "Only %s, who wrote this note, can delete it.", n.ByName))
 			return
 		}

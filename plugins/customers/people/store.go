@@ -185,7 +185,8 @@ func (s store) leave(ctx context.Context, ids []int64) error {
 	return s.db.WithContext(ctx).Where("user_id IN ?", ids).Delete(&row{}).Error
 }
 
-// forget erases everything about people, also the lines of imports that only have their address.
+// forget erases everything about people, also the lines of imports that only have their address, and their names where they wrote or
+// imported something themselves.
 func (s store) forget(ctx context.Context, ids []int64) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var emails []string
@@ -194,6 +195,11 @@ func (s store) forget(ctx context.Context, ids []int64) error {
 		}
 		for _, table := range []any{&row{}, &note{}} {
 			if err := tx.Where("user_id IN ?", ids).Delete(table).Error; err != nil {
+				return err
+			}
+		}
+		for _, table := range []any{&note{}, &upload{}} { // what they wrote about others, as somebody of the staff
+			if err := tx.Model(table).Where("by_id IN ?", ids).Updates(map[string]any{"by_id": 0, "by_name": "a former colleague"}).Error; err != nil {
 				return err
 			}
 		}

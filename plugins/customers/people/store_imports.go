@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -68,14 +69,29 @@ func (s store) lineCounts(ctx context.Context, id int64) (map[string]int64, erro
 	return found, err
 }
 
-// lines gives a part of an import's lines, as they stand in the file. results nil means all.
-func (s store) lines(ctx context.Context, id int64, results []string, after, offset, limit int) ([]importLine, error) {
+// badLines are the results that somebody has to do something about.
+var badLines = []string{lineBlocked, lineStaff, lineInvalid, lineDuplicate, lineFailed}
+
+// linesToShow gives a part of an import's lines, the bad ones first. results nil means all.
+func (s store) linesToShow(ctx context.Context, id int64, results []string, offset, limit int) ([]importLine, error) {
+	db := s.db.WithContext(ctx).Where("import_id = ?", id)
+	if results != nil {
+		db = db.Where("result IN ?", results)
+	}
+	var list []importLine
+	err := db.Clauses(clause.OrderBy{Expression: clause.Expr{SQL: "result NOT IN (?), number", Vars: []any{badLines}, WithoutParentheses: true}}).
+		Offset(offset).Limit(limit).Find(&list).Error
+	return list, err
+}
+
+// lines gives lines after a number, as they stand in the file. results nil means all.
+func (s store) lines(ctx context.Context, id int64, results []string, after, limit int) ([]importLine, error) {
 	db := s.db.WithContext(ctx).Where("import_id = ? AND number > ?", id, after)
 	if results != nil {
 		db = db.Where("result IN ?", results)
 	}
 	var list []importLine
-	err := db.Order("number").Offset(offset).Limit(limit).Find(&list).Error
+	err := db.Order("number").Limit(limit).Find(&list).Error
 	return list, err
 }
 
@@ -92,6 +108,9 @@ func (s store) answered(ctx context.Context, lines []importLine, notes []note, t
 		if err != nil {
 			return err
 		}
+		if notes, told, err = s.stillHere(tx, notes, told); err != nil {
+			return err
+		}
 		if len(notes) > 0 {
 			if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(notes, 100).Error; err != nil {
 				return err
@@ -99,6 +118,21 @@ func (s store) answered(ctx context.Context, lines []importLine, notes []note, t
 		}
 		return history.Add(tx, told...)
 	})
+}
+
+// stillHere leaves out what is about customers who were erased while their lines were worked on.
+func (s store) stillHere(tx *gorm.DB, notes []note, told []history.Entry) ([]note, []history.Entry, error) {
+	ids := make([]int64, 0, len(told))
+	for _, e := range told {
+		ids = append(ids, e.UserID)
+	}
+	here, err := s.those(tx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	notes = slices.DeleteFunc(notes, func(n note) bool { return here[n.UserID] == nil })
+	told = slices.DeleteFunc(told, func(e history.Entry) bool { return here[e.UserID] == nil })
+	return notes, told, nil
 }
 
 // notesOf gives the texts of notes about people.

@@ -33,10 +33,18 @@ func (s store) note(ctx context.Context, userID, id int64) (*note, error) {
 	return &n, err
 }
 
-// addNote writes one. The same form once more changes nothing.
+// addNote writes one. The same form once more changes nothing. site.ErrNotFound when the customer was erased meanwhile: a note that came
+// later would stay.
 func (s store) addNote(ctx context.Context, n note, by history.Actor) error {
 	n.ByID, n.ByName, n.Version = by.ID, by.Name, 1
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		here, err := s.those(tx, []int64{n.UserID})
+		if err != nil {
+			return err
+		}
+		if here[n.UserID] == nil {
+			return site.ErrNotFound
+		}
 		var have int64
 		if err := tx.Model(&note{}).Where("user_id = ?", n.UserID).Count(&have).Error; err != nil {
 			return err
