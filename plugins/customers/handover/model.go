@@ -20,7 +20,7 @@ var states = [...]string{stateBench, stateReady, stateClaimed, stateTransferred,
 
 // record is one device on its way to a customer.
 type record struct {
-	ID          int64      `gorm:"primaryKey;autoIncrement"` // never given twice: history, labels and open pages know a record by it
+	ID          int64      `gorm:"primaryKey"`
 	DeviceID    string     `gorm:"not null;uniqueIndex:customers_records_device"` // 24 hex digits, lower case
 	WorkspaceID int64      `gorm:"not null;index:customers_records_product,priority:1"`
 	ProductID   string     `gorm:"not null;index:customers_records_product,priority:2"` // Particle's number
