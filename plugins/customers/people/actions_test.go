@@ -9,6 +9,8 @@ import (
 
 	"mortise/core/fault"
 	"mortise/core/identity"
+	"mortise/plugins/customers/history"
+	"mortise/plugins/customers/site"
 	"mortise/plugins/internal/moduletest"
 )
 
@@ -230,6 +232,48 @@ type personData struct {
 	History []struct {
 		ID int64 `json:"id"`
 	} `json:"history"`
+}
+
+func TestNotes_OfAColleagueWhoIsGoneNameNobodyAndCanBeDeleted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	eve := b.colleague(t, "Eve", "eve@maker.example", "customers.view", "customers.manage")
+	p := b.customer(t, "Nina", "nina@example.com")
+	b.Post(eve, p.pathOf()+"/notes", once("text", "likes red"))
+	if err := b.People.Delete(t.Context(), identity.System, eve.UserID); err != nil {
+		t.Fatal(err)
+	}
+	b.DeliverFacts()
+	a := b.Get(b.ada, p.pathOf())
+	d := decoded[personData](t, a)
+	if len(d.Notes) != 1 || d.Notes[0].ByName != "a former colleague" || !d.Notes[0].Own {
+		t.Fatalf("%+v", d.Notes)
+	}
+	if a := b.Post(b.ada, d.Notes[0].Path, form("do", "delete", "version", "1")); a.Status != http.StatusSeeOther {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestNotes_NoneIsWrittenAboutSomebodyWhoWasErasedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := b.customer(t, "Nina", "nina@example.com")
+	if err := b.module.people.Forget(t.Context(), p.ID); err != nil {
+		t.Fatal(err)
+	}
+	err := b.module.people.store.addNote(t.Context(), note{UserID: p.ID, Text: "late", Once: site.Once(), At: b.module.clock.now()}, history.Actor{ID: 1, Name: "Ada"})
+	if !fault.Is(err, fault.NotFound) {
+		t.Errorf("a page that was open: %v", err)
+	}
+	late := note{UserID: p.ID, Text: "late", Once: "import/1/1", At: b.module.clock.now()}
+	told := history.Entry{UserID: p.ID, Kind: kindNote, Sentence: "Wrote a note, by an import."}
+	if err := b.module.people.store.answered(t.Context(), []importLine{{ID: 1, ImportID: 1, Number: 1}}, []note{late}, []history.Entry{told}); err != nil {
+		t.Fatal(err)
+	}
+	var left int64
+	if err := b.module.db.Raw("SELECT (SELECT count(*) FROM customers_notes) + (SELECT count(*) FROM customers_history WHERE kind = 'note')").Scan(&left).Error; err != nil || left != 0 {
+		t.Errorf("%d rows, %v", left, err)
+	}
 }
 
 func TestNotes_AreWrittenOnceAndDeletedByTheirAuthorAlone(t *testing.T) {
