@@ -226,7 +226,7 @@ func (o *Ownership) Run(ctx context.Context, job string) (mine bool, err error) 
 	case "tokens":
 		return true, o.renewEnding(ctx)
 	case "retention":
-		return true, o.records.trim(ctx, keepFor)
+		return true, errors.Join(o.records.trim(ctx, keepFor), o.records.forgetDetached(ctx, keepFor))
 	}
 	return false, nil
 }

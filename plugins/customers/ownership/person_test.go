@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"mortise/core/fault"
 	"mortise/core/sdk"
@@ -47,6 +48,54 @@ func TestForget_TakesEverythingOfAPersonAndTellsThoseWhoListen(t *testing.T) {
 	}
 	if a := b.Post(b.ada, devicePath(deviceID(2))+"/undo", url.Values{"version": {"2"}}); a.Status != http.StatusNotFound {
 		t.Errorf("undoing answered %d", a.Status)
+	}
+}
+
+func TestForget_AnOperationUnderWayDoesNotBringThePersonBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.shadowWay(t)
+	ann := b.customer(t, "Ann")
+	b.attach(t, ann, deviceID(1))
+	before := b.operations(t)
+	if len(before) == 0 || before[0].CustomerID != ann.UserID {
+		t.Fatalf("%+v", before)
+	}
+	underWay := before[0] // as it was read before Particle was asked
+	if err := b.owner.Forget(t.Context(), ann.UserID); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.owner.end(t.Context(), &underWay, opUndone, "Not needed any more."); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range b.operations(t) {
+		if op.CustomerID != 0 {
+			t.Errorf("operation %d names the person", op.ID)
+		}
+		if op.ID == underWay.ID && (op.State != opUndone || op.EndedAt == nil) {
+			t.Errorf("what became of it is lost: %+v", op)
+		}
+	}
+}
+
+func TestRetention_ForgetsWhoHadADeviceLongAgo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann := b.customer(t, "Ann")
+	b.attach(t, ann, deviceID(1), deviceID(2))
+	b.detach(t, ann, deviceID(2))
+	for _, tc := range []struct {
+		later time.Duration
+		want  int64
+	}{{keepFor - time.Hour, 2}, {2 * time.Hour, 1}} {
+		b.clock.forward(tc.later)
+		if _, err := b.owner.Run(t.Context(), "retention"); err != nil {
+			t.Fatal(err)
+		}
+		var n int64
+		if err := b.db.Table("customers_attachments").Count(&n).Error; err != nil || n != tc.want {
+			t.Errorf("after %s there are %d rows, %v", tc.later, n, err)
+		}
 	}
 }
 

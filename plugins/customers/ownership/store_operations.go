@@ -18,8 +18,11 @@ func (s *records) addOperations(tx *gorm.DB, list []operation) error {
 	return tx.CreateInBatches(list, writeBatch).Error
 }
 
+// saveOperation writes how far one has come. Whom it is about and who began it stay as they are there: both may have been forgotten
+// while Particle was asked.
 func (s *records) saveOperation(ctx context.Context, op *operation) error {
-	return s.db.WithContext(ctx).Save(op).Error
+	return s.db.WithContext(ctx).Model(&operation{}).Where("id = ?", op.ID).
+		Select("subject", "state", "sentence", "tries", "next_at", "ended_at").Updates(op).Error
 }
 
 // operation finds one. NotFound when there is none.
@@ -122,6 +125,11 @@ func (s *records) forgetIn(tx *gorm.DB, userID int64) error {
 		return err
 	}
 	return tx.Model(&operation{}).Where("by_id = ?", userID).Updates(map[string]any{"by_id": 0, "by_name": ""}).Error
+}
+
+// forgetDetached forgets to whom devices were attached that were detached longer ago than age. Nobody can undo it then.
+func (s *records) forgetDetached(ctx context.Context, age time.Duration) error {
+	return s.db.WithContext(ctx).Where("detached_at < ?", s.now().Add(-age)).Delete(&attachment{}).Error
 }
 
 // trim removes ended operations that are older than age.
