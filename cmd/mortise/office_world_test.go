@@ -229,7 +229,18 @@ func (v *visitor) runs(module, job string) {
 	}
 	path := "/admin/modules/" + module + "/jobs"
 	// One that runs just now is waited for: it may have looked before what is to be done was there.
-	eventually(v.t, 40*time.Second, "the job "+job+" can start", func() bool { return v.submit(path+"/"+job+"/run").status < http.StatusBadRequest })
+	begun := false
+	eventually(v.t, 40*time.Second, "the job "+job+" can start", func() bool {
+		if v.reads(path, &page); !slices.ContainsFunc(page.Jobs, func(j struct {
+			ID      string `json:"id"`
+			Running bool   `json:"running"`
+		}) bool {
+			return j.ID == job && j.Running
+		}) {
+			begun = v.submit(path+"/"+job+"/run").status < http.StatusBadRequest
+		}
+		return begun
+	})
 	eventually(v.t, 40*time.Second, "the job "+job+" ends", func() bool {
 		v.reads(path, &page)
 		for _, j := range page.Jobs {
@@ -240,6 +251,20 @@ func (v *visitor) runs(module, job string) {
 		v.t.Fatalf("%s has no job %s", module, job)
 		return false
 	})
+}
+
+// pursues has a job run, again and again, until what it works on is done.
+func (v *visitor) pursues(module, job, what string, ok func() bool) {
+	v.t.Helper()
+	limit, again := time.After(45*time.Second), time.NewTicker(time.Second)
+	defer again.Stop()
+	for v.runs(module, job); !ok(); v.runs(module, job) {
+		select {
+		case <-again.C:
+		case <-limit:
+			v.t.Fatalf("not within 45 s of runs of %s: %s", job, what)
+		}
+	}
 }
 
 // sseStream is an open stream of events.

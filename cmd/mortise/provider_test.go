@@ -83,7 +83,7 @@ func (v *visitor) watched() *witness {
 var particleToken = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
 // secretFree fails when a text has one of the secrets, or something that looks like a Particle token.
-func secretFree(t *testing.T, where, text string, secrets ...string) {
+func secretFree(t testing.TB, where, text string, secrets ...string) {
 	t.Helper()
 	for _, secret := range secrets {
 		if strings.Contains(text, secret) {
