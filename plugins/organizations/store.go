@@ -212,8 +212,24 @@ func (s *records) withSecret(ctx context.Context) ([]operation, error) {
 	return list, err
 }
 
+// saveOperation writes an operation. Who began it is written once: the person may have been forgotten since.
 func (s *records) saveOperation(ctx context.Context, op *operation) error {
-	return s.db.WithContext(ctx).Save(op).Error
+	if op.ID == 0 {
+		return s.db.WithContext(ctx).Create(op).Error
+	}
+	return s.db.WithContext(ctx).Model(&operation{}).Where("id = ?", op.ID).Select("*").Omit("id", "once", "user_id", "user_name").Updates(op).Error
+}
+
+// forgetPerson takes somebody's name off what they have done.
+func (s *records) forgetPerson(ctx context.Context, userID int64) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, table := range []any{&operation{}, &deviceImport{}} {
+			if err := tx.Model(table).Where("user_id = ?", userID).Updates(map[string]any{"user_id": 0, "user_name": "a former colleague"}).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // countOperations counts those in a state.
