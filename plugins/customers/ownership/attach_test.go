@@ -29,7 +29,7 @@ func TestAttach_IsSeenAtOnceByTheServiceAndTheList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := out.(attachapi.Attached)
+	got := attachedOf(t, out)
 	if len(got.Devices) != 2 || got.Devices[0].Name != "lamp-01" || got.Devices[0].Way != attachapi.Product || got.Devices[0].Product != "Garden lamp" || got.Products == nil {
 		t.Errorf("the service lists %+v", got)
 	}

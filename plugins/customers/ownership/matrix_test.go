@@ -130,7 +130,7 @@ func TestService_NobodyLearnsOfTheDevicesOfOthers(t *testing.T) {
 	if v := b.check(t, bob, deviceID(1)); v != (attachapi.Verdict{}) {
 		t.Errorf("Bob learns %+v", v)
 	}
-	for _, method := range []string{attachapi.List, attachapi.Check} {
+	for _, method := range []string{attachapi.List, attachapi.Check, attachapi.Others} {
 		if _, err := b.owner.Call(t.Context(), sdk.Call{Service: attachapi.Service, Method: method, Input: []byte(`{"device_id":"` + deviceID(1) + `"}`)}); !fault.Is(err, fault.SignedOut) {
 			t.Errorf("%s of nobody: %v", method, err)
 		}

@@ -27,6 +27,8 @@ func (o *Ownership) Call(ctx context.Context, call sdk.Call) (any, error) {
 			return o.callList(ctx, call.User.UserID)
 		case attachapi.Check:
 			return o.callCheck(ctx, call)
+		case attachapi.Others:
+			return o.callOthers(ctx, call)
 		}
 	case ClientService:
 		switch call.Method {
@@ -41,7 +43,7 @@ func (o *Ownership) Call(ctx context.Context, call sdk.Call) (any, error) {
 
 // callList is on the way of every page that shows a person's devices: two queries.
 func (o *Ownership) callList(ctx context.Context, userID int64) (any, error) {
-	rows, err := o.records.ofPerson(ctx, userID)
+	devices, err := o.records.attachedTo(ctx, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -49,14 +51,37 @@ func (o *Ownership) callList(ctx context.Context, userID int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := attachapi.Attached{Devices: make([]attachapi.Attachment, 0, len(rows)), Products: make([]attachapi.Grant, 0, len(granted))}
-	for i := range rows {
-		out.Devices = append(out.Devices, rows[i].forService())
-	}
+	products := make([]attachapi.Grant, 0, len(granted))
 	for i := range granted {
-		out.Products = append(out.Products, granted[i].forService())
+		products = append(products, granted[i].forService())
 	}
-	return out, nil
+	return attachedAnswer{devices, products}, nil
+}
+
+// attachedAnswer is attachapi.Attached with the devices as JSON.
+type attachedAnswer struct {
+	Devices  json.RawMessage   `json:"devices"`
+	Products []attachapi.Grant `json:"products"`
+}
+
+// callOthers tells which of some devices a whole product does not give the person, because they are attached to somebody else. To whom
+// is not told.
+func (o *Ownership) callOthers(ctx context.Context, call sdk.Call) (any, error) {
+	var in attachapi.Devices
+	if err := json.Unmarshal(call.Input, &in); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "expected device_ids")
+	}
+	if len(in.DeviceIDs) > attachapi.MaxIDs {
+		return nil, fault.New(fault.Invalid, "expected at most %d device_ids, got %d: ask for them in parts", attachapi.MaxIDs, len(in.DeviceIDs))
+	}
+	ids := make([]string, 0, len(in.DeviceIDs))
+	for _, id := range in.DeviceIDs {
+		if id = particle.NormalID(id); isDeviceID(id) {
+			ids = append(ids, id)
+		}
+	}
+	others, err := o.records.ofOthers(ctx, call.User.UserID, ids)
+	return attachapi.Devices{DeviceIDs: others}, err
 }
 
 // callCheck answers for one device. A whole product that the person has is named when the device could be in it.

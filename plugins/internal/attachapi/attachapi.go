@@ -5,7 +5,7 @@
 //	var answer attachapi.Attached
 //	err := host.Call(ctx, attachapi.Service, attachapi.List, struct{}{}, &answer)
 //
-// Both methods act for the user whom the host vouches for: without one they are refused (fault.SignedOut), and there is no way to
+// All methods act for the user whom the host vouches for: without one they are refused (fault.SignedOut), and there is no way to
 // name another one. An answer is true at the moment it is given and must not be kept beyond the request: what is taken away has to be
 // gone at once. The facts tell those who hold something open.
 package attachapi
@@ -15,8 +15,9 @@ import "time"
 // The service and its methods.
 const (
 	Service = "customers.devices"
-	List    = "list"  // in: {} out: Attached
-	Check   = "check" // in: Question out: Verdict
+	List    = "list"   // in: {} out: Attached
+	Check   = "check"  // in: Question out: Verdict
+	Others  = "others" // in: Devices out: Devices, those of them that are attached to somebody else
 )
 
 // Way says through what an attached device is controlled.
@@ -59,6 +60,14 @@ type Grant struct {
 // Question asks about one device.
 type Question struct {
 	DeviceID string `json:"device_id"`
+}
+
+// MaxIDs is how many devices Others is asked about at once.
+const MaxIDs = 1000
+
+// Devices are some devices. With Others whoever lists a whole product leaves out what is not the person's.
+type Devices struct {
+	DeviceIDs []string `json:"device_ids"` // at most MaxIDs
 }
 
 // Verdict is the answer of Check.
