@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"slices"
 
+	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/plugins/internal/attachapi"
+	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/productapi"
 )
 
@@ -23,6 +26,56 @@ func (m *Devices) verdictOf(ctx context.Context, id string) (attachapi.Verdict, 
 		return m.host.Call(ctx, attachapi.Service, attachapi.Check, attachapi.Question{DeviceID: id}, &answer)
 	})
 	return answer, err
+}
+
+// leaveOut takes out of whole products what is attached to somebody else: opening it would find nothing. While that cannot be found out, only
+// what is attached to the person by itself is shown of them.
+func (m *Devices) leaveOut(ctx context.Context, f *found) error {
+	var ids []string
+	for _, h := range f.holdings {
+		if p, ok := h.source.(*fleet); ok && p.whole {
+			ids = append(ids, p.notGiven(h.devices)...)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	others := map[string]bool{}
+	for part := range slices.Chunk(ids, attachapi.MaxIDs) {
+		var answer attachapi.Devices
+		err := m.customers.ask(ctx, func() error {
+			return m.host.Call(ctx, attachapi.Service, attachapi.Others, attachapi.Devices{DeviceIDs: part}, &answer)
+		})
+		if text, visible := fault.Visible(err); visible && fault.Is(err, fault.Unavailable) {
+			f.notices = append(f.notices, text)
+			answer.DeviceIDs = ids
+		} else if err != nil {
+			return err
+		}
+		for _, id := range answer.DeviceIDs {
+			others[id] = true
+		}
+		if err != nil {
+			break
+		}
+	}
+	for i := range f.holdings {
+		if p, ok := f.holdings[i].source.(*fleet); ok && p.whole {
+			f.holdings[i].devices = slices.DeleteFunc(f.holdings[i].devices, func(d particle.Device) bool { return others[d.ID] })
+		}
+	}
+	return nil
+}
+
+// notGiven are the ids of devices that the person has because of the whole product alone.
+func (p *fleet) notGiven(devices []particle.Device) []string {
+	var ids []string
+	for _, d := range devices {
+		if _, attached := p.given[d.ID]; !attached && isDeviceID(d.ID) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }
 
 // productsOf gives the products through which the person has devices. For one device it is the one to which it is attached, or those

@@ -84,6 +84,11 @@ func (m *Devices) lookUp(ctx context.Context, w wish) (*found, error) {
 		running.Go(func() { f.holdings[i] = s.list(ctx, limited, w) })
 	}
 	running.Wait()
+	if w.id == "" { // of one device customers has been asked already
+		if err := m.leaveOut(ctx, f); err != nil {
+			return nil, err
+		}
+	}
 	f.settle(&r, w)
 	return f, ctx.Err()
 }

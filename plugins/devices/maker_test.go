@@ -34,6 +34,7 @@ type maker struct {
 	problem                    *productapi.Problem // of every answer of the product
 	fail                       error               // of every call of the product
 	stale                      bool                // of states
+	othersFail                 error               // of customers, asked whose devices of a product are
 
 	calls  map[string]int // by method; "list" is that of customers
 	sent   []productapi.FunctionCall
@@ -94,7 +95,7 @@ func (m *maker) asked() int {
 	defer m.mu.Unlock()
 	n := 0
 	for method, calls := range m.calls {
-		if method != attachapi.List && method != attachapi.Check && method != productapi.MethodEvents {
+		if method != attachapi.List && method != attachapi.Check && method != attachapi.Others && method != productapi.MethodEvents {
 			n += calls
 		}
 	}
@@ -119,6 +120,8 @@ func (m *maker) customers(ctx context.Context, method string, input []byte) (any
 		return nil, fault.New(fault.SignedOut, "nobody asks")
 	case method == attachapi.Check:
 		return m.check(user.UserID, input)
+	case method == attachapi.Others:
+		return m.others(user.UserID, input)
 	case method != attachapi.List:
 		return nil, fault.New(fault.NotFound, "no such method")
 	}
@@ -146,6 +149,25 @@ func (m *maker) check(user int64, input []byte) (any, error) {
 		return attachapi.Verdict{Product: &products[0]}, nil
 	}
 	return attachapi.Verdict{}, nil
+}
+
+func (m *maker) others(user int64, input []byte) (any, error) {
+	var in attachapi.Devices
+	if m.othersFail != nil {
+		return nil, m.othersFail
+	}
+	if err := json.Unmarshal(input, &in); err != nil || len(in.DeviceIDs) > attachapi.MaxIDs {
+		return nil, fault.New(fault.Invalid, "%d ids, %v", len(in.DeviceIDs), err)
+	}
+	out := attachapi.Devices{DeviceIDs: []string{}}
+	for person, other := range m.attached {
+		for _, a := range other.Devices {
+			if person != user && slices.Contains(in.DeviceIDs, a.DeviceID) {
+				out.DeviceIDs = append(out.DeviceIDs, a.DeviceID)
+			}
+		}
+	}
+	return out, nil
 }
 
 func (m *maker) product(ctx context.Context, method string, input []byte) (any, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mortise/core/fault"
 	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/moduletest"
 	"mortise/plugins/internal/particle"
@@ -221,6 +222,17 @@ func TestGrant_LeavesOutDevicesThatAreAttachedToSomebodyElse(t *testing.T) {
 	if a := b.GetJSON(carl, "/devices/"+heater); a.Status != http.StatusOK {
 		t.Errorf("a device of nobody else's answered %d", a.Status)
 	}
+	for _, path := range []string{"/devices", "/devices?q=fleet"} {
+		if list := decode[listData](t, b.Get(carl, path)); list.Count != 1 || list.Devices[0].ID != heater || list.Products[0].Devices != 1 {
+			t.Errorf("%s shows %+v", path, list.Devices)
+		}
+	}
+	b.maker.set(func() { b.maker.othersFail = fault.New(fault.Unavailable, "paused") })
+	if list := decode[listData](t, b.Get(carl, "/devices")); list.Count != 0 || len(list.Notices) != 1 {
+		t.Errorf("nobody can tell whose they are: %+v", list)
+	}
+	b.maker.set(func() { b.maker.othersFail = nil })
+	b.module.customers.wake()
 	before := b.maker.asked()
 	for _, r := range routesOf(pump) {
 		if a := b.Do(carl, r.method, r.path, r.form, "application/json"); a.Status != http.StatusNotFound {
@@ -230,6 +242,24 @@ func TestGrant_LeavesOutDevicesThatAreAttachedToSomebodyElse(t *testing.T) {
 	if n := b.maker.asked() - before; n != 0 {
 		t.Errorf("the product was asked %d times", n)
 	}
+}
+
+func TestGrant_ADeviceThatLeavesTheProductEndsItsOpenStream(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.maker.grant(carl, attachapi.Product)
+	gone, stays := b.follow(t, carl, "/devices/"+pump+"/events"), b.follow(t, carl, "/devices/"+heater+"/events")
+	gone.next("upstream", `"live"`)
+	stays.next("upstream", `"live"`)
+	b.maker.set(func() { b.maker.stale = true; delete(b.maker.devices, pump) })
+	asked := b.maker.count(productapi.MethodStates)
+	moduletest.Eventually(t, "the product is asked again", func() bool { return b.maker.count(productapi.MethodStates) > asked+4 })
+	b.maker.emit(pump, "still", "there") // an old answer says nothing
+	gone.next("event", "still")
+	b.maker.set(func() { b.maker.stale = false })
+	gone.ended()
+	b.maker.emit(heater, "heater", "there")
+	stays.next("event", "heater")
 }
 
 func TestGrant_OfAProductForOwnAccountsUsesNoneOfTheMakersRights(t *testing.T) {
