@@ -50,6 +50,29 @@ func (w *whole) numbers(id int64) []string {
 	return list
 }
 
+func TestPersonalData_NamesEveryColumnThatRefersToPeople(t *testing.T) {
+	t.Parallel()
+	w := newWhole(t)
+	named := map[string]bool{"customers_erasures.by_id": true} // proof of who erased somebody; of one's own wish it is user_id
+	for _, p := range w.Manifest.Personal {
+		named[p.Table+"."+p.Column] = true
+	}
+	for _, table := range w.Manifest.Tables {
+		columns, err := w.db.Migrator().ColumnTypes(table)
+		if err != nil || len(columns) == 0 {
+			t.Fatalf("%s: %d columns, %v", table, len(columns), err)
+		}
+		for _, c := range columns {
+			switch c.Name() {
+			case "user_id", "by_id", "customer_id", "assigned_to":
+				if !named[table+"."+c.Name()] {
+					t.Errorf("%s.%s refers to people, and personal_data does not name it", table, c.Name())
+				}
+			}
+		}
+	}
+}
+
 func TestErasure_NoTableHasThePersonAnyMore(t *testing.T) {
 	t.Parallel()
 	for how, erase := range map[string]func(w *whole, zuleika sdk.Identity) moduletest.Answer{
