@@ -137,7 +137,28 @@ func (o *Ownership) attachAll(tx *gorm.DB, list []Attach) ([]attachment, error) 
 	if len(fresh) == 0 {
 		return rows, nil
 	}
+	if err := o.room(tx, fresh); err != nil {
+		return nil, err
+	}
 	return rows, o.writeAttached(tx, fresh, list[0].By)
+}
+
+// room refuses what would be more than is ever listed of one person: their pages would not know of the rest.
+func (o *Ownership) room(tx *gorm.DB, fresh []attachment) error {
+	more := map[int64]int{}
+	for i := range fresh {
+		more[fresh[i].UserID]++
+	}
+	for user, n := range more { // one, or the few of a transfer
+		has, err := o.records.countOfPerson(tx, user)
+		if err != nil {
+			return err
+		}
+		if has+n > maxOfPerson {
+			return fault.New(fault.Conflict, "One customer can have %d devices one by one; this one has %d, and these are %d more. Attach the whole product instead.", maxOfPerson, has, n)
+		}
+	}
+	return nil
 }
 
 // here refuses to give anything to somebody who is gone: what erases a person has been there already, and comes no more.

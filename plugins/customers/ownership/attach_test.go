@@ -314,3 +314,21 @@ func TestAttach_NobodyWhoIsGoneGetsAnything(t *testing.T) {
 	}
 	b.attach(t, ann, deviceID(1)) // the account is there, and her page has been opened since: she is a customer as any other
 }
+
+func TestAttach_NobodyGetsMoreThanTheirPagesCanShow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann := b.customer(t, "Ann")
+	rows := make([]attachment, maxOfPerson-1)
+	for i := range rows {
+		rows[i] = attachment{DeviceID: fmt.Sprintf("0c10aced202194944a%06d", i), UserID: ann.UserID, WorkspaceID: 1, ProductID: lamp, Way: attachapi.Product, Version: 1, AttachedAt: b.clock.now()}
+	}
+	if err := b.db.CreateInBatches(rows, 500).Error; err != nil {
+		t.Fatal(err)
+	}
+	a := b.Post(b.ada, personPage(ann, "attach"), url.Values{"product": {lampKey}, "device": {deviceID(1), deviceID(2)}})
+	if a.Status != http.StatusConflict || !strings.Contains(a.Body, "Attach the whole product instead") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	b.attach(t, ann, deviceID(1))
+}
