@@ -11,4 +11,5 @@
 //	pages.go     pages of people                   tokens.go    sealed tokens: renew, revoke, erase
 //	admin.go     pages of staff                    service.go   particle.token for other modules
 //	hooks.go     events, jobs, findings            settings.go  the Test button
+//	client_service.go, people_service.go           linking.client, linking.people
 package main

@@ -11,10 +11,13 @@ import (
 	"mortise/plugins/internal/tokenapi"
 )
 
-// Call answers particle.token and linking.client. Whose tokens are given is decided by call.User alone, for whom the host vouches.
+// Call answers particle.token, linking.client and linking.people. Whose tokens are given is decided by call.User alone, for whom the host vouches.
 func (m *Linking) Call(ctx context.Context, call sdk.Call) (any, error) {
-	if call.Service == clientService {
+	switch call.Service {
+	case clientService:
 		return m.callClient(ctx, call)
+	case tokenapi.PeopleService:
+		return m.callPeople(ctx, call)
 	}
 	if call.Service != tokenapi.Service {
 		return nil, fault.New(fault.NotFound, "There is no service %q here.", call.Service)

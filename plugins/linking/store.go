@@ -159,6 +159,21 @@ func (s *records) accounts(ctx context.Context, userID int64) ([]account, error)
 	return list, err
 }
 
+// countOf tells how many accounts of a cloud that work each of at most tokenapi.MaxPeople people has; who has none is left out.
+func (s *records) countOf(ctx context.Context, users []int64, baseURL string) (map[int64]int, error) {
+	var rows []struct {
+		UserID int64
+		N      int
+	}
+	err := s.db.WithContext(ctx).Model(&account{}).Where("user_id IN ? AND state = ? AND base_url = ?", users, accountActive, baseURL).
+		Select("user_id, count(*) AS n").Group("user_id").Scan(&rows).Error
+	counts := make(map[int64]int, len(rows))
+	for _, r := range rows {
+		counts[r.UserID] = r.N
+	}
+	return counts, err
+}
+
 // everyAccount lists a person's accounts in whatever state.
 func (s *records) everyAccount(ctx context.Context, userID int64) ([]account, error) {
 	var list []account

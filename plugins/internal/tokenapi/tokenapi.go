@@ -18,6 +18,24 @@ const (
 	ReportDead = "report_dead" // in: Report out: Verdict
 )
 
+// The service linking.people: how many accounts people have linked, as numbers and nothing else. It acts for modules that keep a list of
+// customers; whoever shows the numbers has checked that they may be seen.
+const (
+	PeopleService = "linking.people"
+	Count         = "count" // in: People out: Counts
+	MaxPeople     = 500     // of one question
+)
+
+// People are some people, by the site's numbers.
+type People struct {
+	UserIDs []int64 `json:"user_ids"` // at most MaxPeople
+}
+
+// Counts says for each person who has any how many linked accounts work.
+type Counts struct {
+	Counts map[int64]int `json:"counts"` // in JSON the numbers are texts: {"12": 1}
+}
+
 // State says whether an account can be used.
 type State string
 
