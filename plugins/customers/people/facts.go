@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"mortise/core/fault"
 	"mortise/core/sdk"
 	"mortise/plugins/customers/history"
 	"mortise/plugins/customers/site"
@@ -43,41 +44,73 @@ func (d *Directory) hearOfLink(ctx context.Context, id int64, event sdk.Event) e
 	if err := d.refresh(ctx, id, change{}); err != nil { // a link comes from a person who has just been here
 		return err
 	}
-	return d.store.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		have, err := d.store.those(tx, []int64{id})
-		if err != nil || have[id] == nil {
-			return err // staff, or gone
+	for range rereads {
+		before, err := d.store.person(ctx, id)
+		if fault.Is(err, fault.NotFound) {
+			return nil // staff, or gone
 		}
-		var list []int64
-		if err := json.Unmarshal([]byte(have[id].Accounts), &list); err != nil {
-			list = nil
-		}
-		had := slices.Contains(list, about.AccountID)
-		entry := history.Entry{UserID: id, Kind: kindLinked, Sentence: "Linked a Particle account.", At: event.Time.UTC()}
-		if event.Name == "linking.account_linked" {
-			if had || len(list) >= mostAccounts {
-				return nil
-			}
-			list = append(list, about.AccountID)
-		} else {
-			if !had {
-				return nil
-			}
-			list = slices.DeleteFunc(list, func(a int64) bool { return a == about.AccountID })
-			entry.Kind, entry.Sentence = kindUnlinked, "Unlinked a Particle account."
-			if event.Name == "linking.account_dead" {
-				entry.Kind, entry.Sentence = kindDead, "Particle does not accept the link to an account any more."
-			}
-		}
-		text, err := json.Marshal(list)
 		if err != nil {
 			return err
 		}
-		if err := d.store.setAccounts(tx, id, string(text), len(list)); err != nil {
+		n, known := d.linkedOf(ctx, id)
+		again := false
+		err = d.store.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			have, err := d.store.those(tx, []int64{id})
+			if err != nil || have[id] == nil {
+				return err
+			}
+			if again = !sameLinks(have[id], before); again {
+				return nil
+			}
+			if !known {
+				n = -1
+			}
+			return d.noteLink(tx, have[id], about.AccountID, n, event)
+		})
+		if err != nil || !again {
 			return err
 		}
-		return history.Add(tx, entry)
-	})
+	}
+	return nil // others go on writing it, and each of them has asked later
+}
+
+// noteLink writes what a fact about an account says. n is how many accounts work by now; -1 when nobody can tell.
+func (d *Directory) noteLink(tx *gorm.DB, r *row, account int64, n int, event sdk.Event) error {
+	var list []int64
+	if err := json.Unmarshal([]byte(r.Accounts), &list); err != nil {
+		list = nil
+	}
+	had, linked := slices.Contains(list, account), r.Linked
+	entry := history.Entry{UserID: r.UserID, Kind: kindLinked, Sentence: "Linked a Particle account.", At: event.Time.UTC()}
+	news := false
+	if event.Name == "linking.account_linked" {
+		if news = !had && len(list) < mostAccounts; news {
+			list, linked = append(list, account), linked+1
+		}
+	} else {
+		entry.Kind, entry.Sentence = kindUnlinked, "Unlinked a Particle account."
+		if event.Name == "linking.account_dead" {
+			entry.Kind, entry.Sentence = kindDead, "Particle does not accept the link to an account any more."
+		}
+		list = slices.DeleteFunc(list, func(a int64) bool { return a == account })
+		if news = had || n >= 0 && n < linked; news { // one from before this list was kept is only known by the number
+			linked = max(linked-1, 0)
+		}
+	}
+	if n >= 0 {
+		linked = n
+	}
+	if !news && linked == r.Linked {
+		return nil
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	if err := d.store.setAccounts(tx, r.UserID, string(text), linked); err != nil || !news {
+		return err
+	}
+	return history.Add(tx, entry)
 }
 
 const mostAccounts = 50 // linked by one person

@@ -175,6 +175,15 @@ func (s store) setAccounts(tx *gorm.DB, id int64, accounts string, n int) error 
 	return tx.Model(&row{}).Where("user_id = ?", id).Updates(map[string]any{"accounts": accounts, "linked": n}).Error
 }
 
+// putLinks writes the linked accounts of people who are in the list.
+func (s store) putLinks(tx *gorm.DB, list []row) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "user_id"}}, DoUpdates: clause.AssignmentColumns([]string{"accounts", "linked"})}).
+		CreateInBatches(list, 200).Error
+}
+
 // setDevices writes how many devices a person has.
 func (s store) setDevices(tx *gorm.DB, id int64, n int) error {
 	return tx.Model(&row{}).Where("user_id = ?", id).Update("devices", n).Error

@@ -225,7 +225,7 @@ func differences(old, fresh *row) (list []history.Entry) {
 
 // Sync compares the list with all accounts of the site. What has not changed is not written.
 func (d *Directory) Sync(ctx context.Context) error {
-	began, seen := d.tick(), map[int64]bool{}
+	began, seen, linking := d.tick(), map[int64]bool{}, true
 	for offset := 0; ; offset += syncPage {
 		asked := d.tick()
 		list, err := d.accounts.list(ctx, listQuery{Sort: "created", Offset: offset, Limit: syncPage})
@@ -235,8 +235,15 @@ func (d *Directory) Sync(ctx context.Context) error {
 		if _, err := d.absorb(ctx, asked, list, change{quiet: true}); err != nil {
 			return fmt.Errorf("write what the site said: %w", err)
 		}
-		for _, a := range list {
-			seen[a.ID] = true
+		ids := make([]int64, len(list))
+		for i, a := range list {
+			seen[a.ID], ids[i] = true, a.ID
+		}
+		if linking && len(ids) > 0 {
+			if err := d.countLinks(ctx, ids); err != nil { // the numbers stay as they are
+				linking = false
+				d.noLinks(err)
+			}
 		}
 		if len(list) < syncPage {
 			break
@@ -297,7 +304,18 @@ func (d *Directory) removeThose(ctx context.Context, staff, gone []int64) error 
 	for _, id := range gone {
 		d.gone.Store(id, now)
 	}
-	return d.store.forget(ctx, gone)
+	if err := d.store.forget(ctx, gone); err != nil {
+		return err
+	}
+	if d.owner == nil {
+		return nil
+	}
+	for _, id := range gone { // their fact did not come: what they had would be nobody's and yet taken
+		if err := d.owner.Forget(ctx, id); err != nil {
+			return fmt.Errorf("take the devices of an account that is gone: %w", err)
+		}
+	}
+	return nil
 }
 
 // Glance asks for those who were seen last, at most every 20 seconds: whoever has just registered or signed in stands right in the list
