@@ -41,7 +41,7 @@ func (h *Handover) mail(w http.ResponseWriter, r *http.Request) {
 		err = h.count(r.Context(), tryMail, maxMails, mailTime, "You have mailed many links within an hour. Wait a while.")
 	}
 	if err == nil {
-		err = h.site.Host.Mail(r.Context(), sdk.Mail{To: address, Subject: site.Readable("Your device from "+h.site.Host.Site().Name, 100), Text: h.letter(rec, k)})
+		err = h.site.Host.Mail(r.Context(), sdk.Mail{To: address, Subject: site.Subject("Your device from " + h.site.Host.Site().Name), Text: h.letter(rec, k)})
 	}
 	if err == nil {
 		err = history.Add(h.site.DB.WithContext(r.Context()), history.Entry{RecordID: rec.ID, Kind: "key_mailed", Sentence: "The claim link was mailed.", At: h.site.Now()}.With(history.By(r.Context())))

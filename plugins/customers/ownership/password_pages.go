@@ -13,6 +13,7 @@ import (
 
 	"mortise/core/fault"
 	"mortise/core/sdk"
+	"mortise/plugins/customers/site"
 	"mortise/plugins/internal/particle"
 	"mortise/plugins/internal/productapi"
 )
@@ -72,10 +73,10 @@ func (o *Ownership) mailReset(ctx context.Context, p Product, username string) e
 	if err := o.records.saveReset(ctx, &row); err != nil {
 		return err
 	}
-	at := o.site.Host.Site()
-	text := "Hello,\n\nwith this link you choose a new password for your account with " + p.Name + ":\n\n" + at.PublicURL + "/customers/password?key=" + url.QueryEscape(key) +
+	at, name := o.site.Host.Site(), site.Readable(p.Name, 100)
+	text := "Hello,\n\nwith this link you choose a new password for your account with " + name + ":\n\n" + at.PublicURL + "/customers/password?key=" + url.QueryEscape(key) +
 		"\n\nIt is good for one hour and for one change. If you did not ask for this, do nothing: your password stays as it is.\n\n" + at.Name + "\n"
-	return o.site.Host.Mail(ctx, sdk.Mail{To: username, Subject: "Choose a new password for " + p.Name, Text: text})
+	return o.site.Host.Mail(ctx, sdk.Mail{To: username, Subject: site.Subject("Choose a new password for " + name), Text: text})
 }
 
 func hashOf(key string) string {

@@ -72,6 +72,18 @@ func ReadableLines(s string, most int) string {
 	return cut(strings.TrimSpace(strings.Join(lines, "\n")), most)
 }
 
+// Subject makes a mail's subject of a text with names in it: one line of at most 200 bytes, which is what the site takes.
+func Subject(s string) string {
+	s = Readable(s, mostSubject)
+	for len(s) > mostSubject {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return strings.TrimSpace(s)
+}
+
+const mostSubject = 200 // bytes
+
 func cut(s string, most int) string {
 	if runes := []rune(s); len(runes) > most {
 		return strings.TrimSpace(string(runes[:most]))

@@ -76,3 +76,16 @@ func TestPersonOf_ReadsTheSubjectsOfTheHostAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestSubject_IsOneLineThatAMailTakes(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"A new password for Garden\r\nBcc: eve@example.com": "A new password for Garden  Bcc: eve@example.com",
+		strings.Repeat("庭", 100):                            strings.Repeat("庭", 66),
+		strings.Repeat("a", 300):                            strings.Repeat("a", 200),
+	} {
+		if got := site.Subject(in); got != want {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}
