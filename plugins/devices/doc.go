@@ -16,5 +16,5 @@
 //	lists.go           answers remembered for seconds      poll.go       the events of a product
 //	gone.go            what people have no more            trouble.go    every failure: sentence and remedy
 //	byname.go          lists of very many devices
-//	hooks.go           events, job
+//	hooks.go           events, job                        service.go    devices.pages, for other modules
 package main

@@ -77,6 +77,18 @@ type Verdict struct {
 	Product  *Grant      `json:"product"`  // a whole product that the person has; whether the device is in it, the caller must see
 }
 
+// The service devices.pages, which the module devices provides: where the calling person sees their devices. It is refused (fault.Denied)
+// for who may not see any, and answers nowhere (fault.Unavailable) when the module is not enabled; then no page should lead there.
+const (
+	PagesService = "devices.pages"
+	PageOf       = "page_of" // in: Question, "" for the list; out: Page
+)
+
+// Page is a page of the site.
+type Page struct {
+	Path string `json:"path"` // such as "/devices/0a10aced202194944a000001"
+}
+
 // The facts that customers publishes; their subject is user/<id>.
 const (
 	DeviceAttached  = "customers.device_attached"  // DeviceFact
