@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"mortise/core/sdk"
 	"mortise/plugins/customers/history"
 	"mortise/plugins/customers/ownership"
+	"mortise/plugins/customers/site"
 	"mortise/plugins/internal/attachapi"
 )
 
@@ -169,7 +171,7 @@ func (h *Handover) claim(w http.ResponseWriter, r *http.Request) {
 		if a, f, err = h.claimNow(ctx, user.UserID, f); err == nil && f.outcome == outReady {
 			h.owners.AfterAttach(ctx, a)
 			h.eraseEnded(ctx, f.record.ID)
-			sdk.Redirect(w, r, onwards(a), sdk.Message{Tone: sdk.Good, Text: title(f.record) + " is yours now."})
+			sdk.Redirect(w, r, h.onwards(ctx, a), sdk.Message{Tone: sdk.Good, Text: title(f.record) + " is yours now."})
 			return
 		}
 	}
@@ -180,10 +182,11 @@ func (h *Handover) claim(w http.ResponseWriter, r *http.Request) {
 	h.renderClaim(w, r, f, typed)
 }
 
-// onwards is the page that follows: where a device must be claimed at Particle as well, that is explained first.
-func onwards(a ownership.Attachment) string {
+// onwards is the page that follows: where a device must be claimed at Particle as well, that is explained first; where nobody shows devices,
+// the person's own page names it.
+func (h *Handover) onwards(ctx context.Context, a ownership.Attachment) string {
 	if a.Way == attachapi.Product {
-		return "/devices/" + a.DeviceID
+		return cmp.Or(h.site.DevicesPath(ctx, a.DeviceID), site.OwnPath)
 	}
 	return setupPath + "?device=" + a.DeviceID
 }
@@ -233,7 +236,7 @@ func (h *Handover) renderClaim(w http.ResponseWriter, r *http.Request, f finding
 		data["name"], data["product"] = title(f.record), f.record.Product
 	}
 	if f.outcome == outMine {
-		data["device_path"] = "/devices/" + f.record.DeviceID
+		data["device_path"] = h.site.DevicesPath(r.Context(), f.record.DeviceID)
 	}
 	if f.outcome == outLocked {
 		data["again"] = f.again

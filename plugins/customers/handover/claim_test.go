@@ -436,3 +436,19 @@ func TestSetup_KnowsTheShadowCustomerOfThePerson(t *testing.T) {
 		}
 	}
 }
+
+func TestClaim_LeadsToTheOwnPageWhereNobodyShowsDevices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	key := b.key(b.make(lamp)[0])
+	b.fleet.set(func(f *fleet) { f.unseen = true })
+	if a := b.claim(b.ann, key); a.Status != http.StatusSeeOther || a.Location != "/customers" || a.Flash != "good Porch lamp is yours now." {
+		t.Errorf("claiming answered %d %s %q", a.Status, a.Location, a.Flash)
+	}
+	if a := b.claim(b.ann, key); decodeOutcome(t, a) != "mine" || strings.Contains(a.Body, "/devices/") {
+		t.Errorf("once more: %s", a.Body)
+	}
+	if a := b.Get(b.ann, "/customers/setup?device="+lamp); a.Location != "/customers" {
+		t.Errorf("the set-up led to %d %s", a.Status, a.Location)
+	}
+}

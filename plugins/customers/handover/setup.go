@@ -49,7 +49,7 @@ func (h *Handover) showSetup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.Way == attachapi.Product {
-		sdk.Redirect(w, r, "/devices/"+a.DeviceID)
+		sdk.Redirect(w, r, h.onwards(r.Context(), a))
 		return
 	}
 	h.renderSetup(w, r, a, nil, "")
@@ -89,7 +89,7 @@ const (
 
 func (h *Handover) renderSetup(w http.ResponseWriter, r *http.Request, a ownership.Attachment, claim *ownership.Claim, trouble string) {
 	data := map[string]any{"device_id": a.DeviceID, "name": a.Name, "product": a.Product, "way": a.Way, "state": h.setupState(r, a), "trouble": trouble, "code": "", "until": nil,
-		"path": setupPath + "?device=" + a.DeviceID, "device_path": "/devices/" + a.DeviceID, "site": h.site.Host.Site().Name}
+		"path": setupPath + "?device=" + a.DeviceID, "device_path": h.site.DevicesPath(r.Context(), a.DeviceID), "site": h.site.Host.Site().Name}
 	if claim != nil {
 		data["code"], data["until"] = claim.Code, claim.ExpiresAt
 	}

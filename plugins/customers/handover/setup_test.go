@@ -26,6 +26,7 @@ import (
 	"mortise/plugins/customers/ownership"
 	"mortise/plugins/customers/people"
 	"mortise/plugins/customers/site"
+	"mortise/plugins/internal/attachapi"
 	"mortise/plugins/internal/moduletest"
 	"mortise/plugins/internal/productapi"
 	"mortise/plugins/internal/tokenapi"
@@ -87,15 +88,23 @@ type fleet struct {
 	fail    *productapi.Problem
 	away    bool   // organizations does not run
 	linked  string // the Particle account that everybody has linked; "": linking does not run
+	unseen  bool   // the module devices does not run
 	silent  bool   // states knows nothing of what it is asked about
 }
 
 func (f *fleet) call(_ context.Context, service, method string, input []byte) (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked++
+	if service != attachapi.PagesService {
+		f.asked++
+	}
 	if service == tokenapi.Service && method == tokenapi.Get && f.linked != "" {
 		return tokenapi.Accounts{Accounts: []tokenapi.Account{{ID: 1, Label: f.linked, State: tokenapi.Active, BaseURL: "https://other.example"}}}, nil
+	}
+	if service == attachapi.PagesService && !f.unseen {
+		var q attachapi.Question
+		err := json.Unmarshal(input, &q)
+		return attachapi.Page{Path: strings.TrimRight("/devices/"+q.DeviceID, "/")}, err
 	}
 	if service != productapi.Service || f.away {
 		return nil, fault.New(fault.Unavailable, "the provider does not run")

@@ -83,7 +83,7 @@ func (p *Privacy) own(w http.ResponseWriter, r *http.Request) {
 	}
 	const shown = 20
 	sdk.Render(w, r, sdk.View{Template: "account_own", Title: "My account and data", Data: map[string]any{"account": c, "staff": staff, "sessions": sessions, "links": linked,
-		"devices": devices[:min(len(devices), shown)], "device_total": len(devices)}})
+		"devices": devices[:min(len(devices), shown)], "device_total": len(devices), "devices_path": p.DevicesPath(ctx, "")}})
 }
 
 // endSession signs the customer out of one of their sessions.
