@@ -261,6 +261,9 @@ func TestSync_FindsWhoIsNewChangedGoneAndPromoted(t *testing.T) {
 	if err != nil || len(notes) != 0 {
 		t.Errorf("notes about the gone: %v, %v", notes, err)
 	}
+	if !slices.Equal(b.module.owner.forgotten, []int64{gone.ID}) {
+		t.Errorf("the devices of %v were detached, want those of %d", b.module.owner.forgotten, gone.ID)
+	}
 	if notes, err = b.people.store.notes(t.Context(), promoted.ID); err != nil || len(notes) != 1 {
 		t.Errorf("notes about the promoted: %v, %v", notes, err)
 	}
