@@ -167,11 +167,11 @@ func (s *Services) fits(provider *manifest.Manifest, service, method string, way
 		}
 		return nil
 	}
-	compiled, err := s.schemas.get(provider, service, method, way, schema)
+	contract, err := s.schemas.get(provider, service, method, way, schema)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "the contract of %s.%s cannot be read", service, method)
 	}
-	if err := validate(compiled, message); err != nil {
+	if err := contract.validate(message); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the %s of %s.%s does not fit its contract: %v", way, service, method, err)
 	}
 	return nil

@@ -35,24 +35,34 @@ type schemaKey struct {
 }
 
 type schemaEntry struct {
-	of       *manifest.Manifest
-	compiled *jsonschema.Schema
-	err      error
+	of   *manifest.Manifest
+	made *contract
+	err  error
 }
 
-func (c *schemas) get(of *manifest.Manifest, service, method string, way direction, schema map[string]any) (*jsonschema.Schema, error) {
+// contract is a schema that messages are checked against.
+type contract struct {
+	schema *jsonschema.Schema
+	depth  int // how far it looks into messages, see depthOf
+}
+
+func (c *schemas) get(of *manifest.Manifest, service, method string, way direction, schema map[string]any) (*contract, error) {
 	key := schemaKey{of.ID, service, method, way}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.made[key]; ok && e.of == of {
-		return e.compiled, e.err
+		return e.made, e.err
 	}
+	var made *contract
 	compiled, err := compile(schema)
+	if err == nil {
+		made = &contract{schema: compiled, depth: depthOf(schema)}
+	}
 	if c.made == nil {
 		c.made = map[schemaKey]schemaEntry{}
 	}
-	c.made[key] = schemaEntry{of: of, compiled: compiled, err: err}
-	return compiled, err
+	c.made[key] = schemaEntry{of: of, made: made, err: err}
+	return made, err
 }
 
 // closed keeps a schema from reading files of the host: the library's own loader follows "$ref": "file:///…".
@@ -82,12 +92,12 @@ func compile(schema map[string]any) (*jsonschema.Schema, error) {
 }
 
 // validate gives one line that says where a message does not fit.
-func validate(schema *jsonschema.Schema, message []byte) error {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(message))
+func (c *contract) validate(message []byte) error {
+	doc, err := read(message, c.depth)
 	if err != nil {
 		return errors.New("it is not JSON")
 	}
-	err = schema.Validate(doc)
+	err = c.schema.Validate(doc)
 	var mistake *jsonschema.ValidationError
 	if !errors.As(err, &mistake) {
 		return err
