@@ -165,7 +165,7 @@ func (o *Ownership) room(tx *gorm.DB, fresh []attachment) error {
 func (o *Ownership) here(tx *gorm.DB, users ...int64) error {
 	ok, err := o.records.allHere(tx, users)
 	if err == nil && !ok {
-		err = fault.New(fault.Conflict, "This customer is not here any more: the account was deleted, its data were erased, or it belongs to the staff now.")
+		err = fault.New(fault.Conflict, "This customer is not here any more: the account was deleted, or it belongs to the staff now.")
 	}
 	return err
 }

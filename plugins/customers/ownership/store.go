@@ -309,7 +309,7 @@ func (s *records) names(ctx context.Context, ids []int64) (map[int64]string, err
 	return names, nil
 }
 
-// allHere tells whether people are on the list of customers. Who was erased a moment ago is not.
+// allHere tells whether people are on the list of customers. Whose account was deleted a moment ago is not.
 func (s *records) allHere(tx *gorm.DB, ids []int64) (bool, error) {
 	for part := range slices.Chunk(ids, queryBatch) {
 		var n int64
