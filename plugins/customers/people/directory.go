@@ -182,3 +182,9 @@ func (d *Directory) Forget(ctx context.Context, userID int64) error {
 	d.gone.Store(userID, d.tick())
 	return d.store.forget(ctx, []int64{userID})
 }
+
+// Erase is Forget for a person whose account stays: they keep their place in the list. Putting them back later would be told in the
+// history, as of a newcomer, and be one more thing to erase.
+func (d *Directory) Erase(ctx context.Context, userID int64) error {
+	return d.store.erase(ctx, []int64{userID}, true)
+}

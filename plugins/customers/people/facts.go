@@ -24,8 +24,10 @@ func (d *Directory) Deliver(ctx context.Context, event sdk.Event) error {
 		return d.refresh(ctx, id, change{})
 	case "user.invited":
 		return d.refresh(ctx, id, change{invited: true, at: event.Time.UTC(), since: event.Time.UTC()})
-	case "user.deleted", "user.erase_requested":
+	case "user.deleted":
 		return d.Forget(ctx, id)
+	case "user.erase_requested":
+		return d.Erase(ctx, id)
 	case "linking.account_linked", "linking.account_unlinked", "linking.account_dead":
 		return d.hearOfLink(ctx, id, event)
 	}

@@ -196,16 +196,26 @@ func (s store) leave(ctx context.Context, ids []int64) error {
 
 // forget erases everything about people, also the lines of imports that only have their address, and their names where they wrote or
 // imported something themselves.
-func (s store) forget(ctx context.Context, ids []int64) error {
+func (s store) forget(ctx context.Context, ids []int64) error { return s.erase(ctx, ids, false) }
+
+// erase is forget. With stay the people keep their place in the list, of which nothing is left but what the site says.
+func (s store) erase(ctx context.Context, ids []int64, stay bool) error {
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var emails []string
 		if err := tx.Model(&row{}).Where("user_id IN ?", ids).Pluck("email", &emails).Error; err != nil {
 			return err
 		}
-		for _, table := range []any{&row{}, &note{}} {
-			if err := tx.Where("user_id IN ?", ids).Delete(table).Error; err != nil {
-				return err
-			}
+		places := tx.Where("user_id IN ?", ids)
+		if stay {
+			places = places.Model(&row{}).Updates(map[string]any{"accounts": "[]", "linked": 0, "invited_at": nil})
+		} else {
+			places = places.Delete(&row{})
+		}
+		if err := places.Error; err != nil {
+			return err
+		}
+		if err := tx.Where("user_id IN ?", ids).Delete(&note{}).Error; err != nil {
+			return err
 		}
 		for _, table := range []any{&note{}, &upload{}} { // what they wrote about others, as somebody of the staff
 			if err := tx.Model(table).Where("by_id IN ?", ids).Updates(map[string]any{"by_id": 0, "by_name": "a former colleague"}).Error; err != nil {
