@@ -81,7 +81,7 @@ func runDemo(ctx context.Context, t *terminal, args []string) error {
 	}
 	return serve(ctx, host, listener, func() {
 		if !*bare {
-			if err := fillDemo(ctx, host, cloud.url); err != nil { // the site runs; what is missing can be done by hand
+			if err := fillDemo(ctx, host, cloud); err != nil { // the site runs; what is missing can be done by hand
 				fmt.Fprintln(t.err, "mortise demo:", err)
 			}
 		}

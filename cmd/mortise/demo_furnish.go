@@ -49,12 +49,12 @@ type demoStep struct {
 type demoOffice struct {
 	*demoVisitor
 	host  *core.Host
-	cloud string
+	cloud *simulated
 }
 
 // fillDemo does what a maker does in the first days, by the pages, so that each of them has something to show. A site that has a workspace
 // is left alone: it was filled before, or somebody works with it.
-func fillDemo(ctx context.Context, host *core.Host, cloud string) error {
+func fillDemo(ctx context.Context, host *core.Host, cloud *simulated) error {
 	office := &demoOffice{newDemoVisitor(host.URL()), host, cloud}
 	if err := office.signIn(ctx, demoAdmin.email, demoAdmin.password); err != nil {
 		return err
@@ -66,7 +66,7 @@ func fillDemo(ctx context.Context, host *core.Host, cloud string) error {
 		return err
 	}
 	for _, step := range []demoStep{
-		{"connect a workspace", connectDemoWorkspace},
+		{"connect the workspaces", connectDemoWorkspaces},
 		{"make a role for installers", makeDemoInstaller},
 		{"import customers", importDemoCustomers},
 		{"attach devices", attachDemoDevices},
@@ -81,9 +81,16 @@ func fillDemo(ctx context.Context, host *core.Host, cloud string) error {
 
 const demoWorkspace = "/admin/organizations/workspaces/1"
 
-func connectDemoWorkspace(ctx context.Context, o *demoOffice) error {
-	if _, err := o.send(ctx, "/admin/organizations/workspaces/new", "name", "Mortise Garden", "base_url", o.cloud, "token", plugins.ParticleDemoAPIToken); err != nil {
-		return err
+// connectDemoWorkspaces adds one with the token of an API user, as it should be, and one with the token of a person, which reaches the
+// organization and ends after 90 days.
+func connectDemoWorkspaces(ctx context.Context, o *demoOffice) error {
+	for _, w := range []struct{ name, token string }{
+		{"Garden lamps", plugins.ParticleDemoAPIToken},
+		{"Weather stations", o.cloud.server.IssueToken(plugins.ParticleDemoEmail, "")},
+	} {
+		if _, err := o.send(ctx, "/admin/organizations/workspaces/new", "name", w.name, "base_url", o.cloud.url, "token", w.token); err != nil {
+			return err
+		}
 	}
 	_, err := o.send(ctx, demoWorkspace+"/products/"+plugins.ParticleDemoProduct+"/default")
 	return err
