@@ -27,7 +27,7 @@ func (o *Ownership) listDevices(w http.ResponseWriter, r *http.Request) {
 	if chosen {
 		f.workspaceID, f.productID = key.workspaceID, key.productID
 	}
-	rows, total, err := o.records.list(r.Context(), f)
+	rows, names, total, err := o.records.list(r.Context(), f)
 	if err != nil {
 		sdk.Fail(w, r, err)
 		return
@@ -39,7 +39,7 @@ func (o *Ownership) listDevices(w http.ResponseWriter, r *http.Request) {
 	}
 	views := make([]deviceView, 0, len(rows))
 	for i := range rows {
-		views = append(views, viewOfDevice(&rows[i].Row, rows[i].Person))
+		views = append(views, viewOfHeld(&rows[i], names))
 	}
 	data := map[string]any{"devices": views, "q": f.text, "way": f.way, "ways": explainedWays, "products": optionsOf(usages), "total": total, "page": page, "per_page": size, "product": ""}
 	if chosen {
@@ -83,7 +83,7 @@ func (o *Ownership) showDevice(w http.ResponseWriter, r *http.Request) {
 		sdk.Fail(w, r, err)
 		return
 	}
-	views := []deviceView{viewOfDevice(d, nameOf(names[d.UserID], "a former customer"))}
+	views := []deviceView{viewOfHeld(d, names)}
 	t := o.addStates(r.Context(), views)
 	oldest := int64(0)
 	if more {
@@ -137,7 +137,7 @@ func (o *Ownership) renderTransfer(w http.ResponseWriter, r *http.Request, d *at
 		sdk.Fail(w, r, err)
 		return
 	}
-	view := viewOfDevice(d, nameOf(names[d.UserID], "a former customer"))
+	view := viewOfHeld(d, names)
 	v := sdk.View{Template: "owner_transfer", Title: "Give " + nameOf(d.Name, d.DeviceID) + " to another customer", FieldErrors: wrong,
 		Breadcrumbs: []sdk.Link{people.Top, devicesCrumb, {Title: nameOf(d.Name, d.DeviceID), Path: devicePath(d.DeviceID)}}}
 	data := map[string]any{"device": view, "q": text, "people": found, "conflict": ""}
@@ -203,6 +203,39 @@ func (o *Ownership) transfer(w http.ResponseWriter, r *http.Request) {
 	o.AfterDetach(r.Context(), before)
 	o.AfterAttach(r.Context(), now)
 	sdk.Redirect(w, r, devicePath(d.DeviceID), sdk.Message{Tone: sdk.Good, Text: "The device is " + person.Name + "’s now."})
+}
+
+// detachDevice takes a device from whom it is attached to, also when that is no customer any more and has no page of devices here.
+func (o *Ownership) detachDevice(w http.ResponseWriter, r *http.Request) {
+	d, ok := o.deviceOf(w, r)
+	if !ok {
+		return
+	}
+	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
+	if err != nil {
+		sdk.Fail(w, r, fault.New(fault.Invalid, "The form is incomplete. Open the page again."))
+		return
+	}
+	if d.DetachedAt != nil && d.Version == version+1 { // the form came twice
+		sdk.Redirect(w, r, devicePath(d.DeviceID), sdk.Message{Tone: sdk.Info, Text: "The device was detached already."})
+		return
+	}
+	var before Attachment
+	err = o.transaction(r.Context(), func(tx *gorm.DB) (err error) {
+		rows, err := o.records.devicesIn(tx, []string{d.DeviceID})
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 || rows[0].Version != version || rows[0].DetachedAt != nil {
+			return fault.New(fault.Conflict, "Nothing was changed: somebody else has changed meanwhile whose the device is. Below is what is there now.")
+		}
+		before, err = o.DetachIn(tx, d.DeviceID, rows[0].UserID, byOf(r.Context()))
+		return err
+	})
+	if err == nil {
+		o.AfterDetach(r.Context(), before)
+	}
+	o.answer(w, r, err, devicePath(d.DeviceID), "The device is detached.")
 }
 
 // undo attaches a device again to whom it was detached from.

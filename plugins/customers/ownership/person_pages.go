@@ -42,11 +42,25 @@ type deviceView struct {
 	State      string     `json:"state"` // online, offline, missing, unknown; "" when it was not asked
 	LastHeard  *time.Time `json:"last_heard"`
 	DetachedAt *time.Time `json:"detached_at"`
-	Person     string     `json:"person"` // the customer's name
-	PersonPath string     `json:"person_path"`
+	Person     string     `json:"person"`      // the customer's name
+	PersonPath string     `json:"person_path"` // "" when Stranger: there is no such page
+	Stranger   bool       `json:"stranger"`    // whose it is, is not on the list of customers (any more)
 }
 
 func devicePath(id string) string { return "/admin/customers/devices/" + id }
+
+// noCustomer names whose account belongs to the staff by now, or is gone.
+const noCustomer = "somebody who is no customer any more"
+
+// viewOfHeld is viewOfDevice with the name of whom it is attached to, or was last.
+func viewOfHeld(d *attachment, names map[int64]string) deviceView {
+	person, listed := names[d.UserID]
+	v := viewOfDevice(d, person)
+	if !listed {
+		v.Person, v.PersonPath, v.Stranger = noCustomer, "", true
+	}
+	return v
+}
 
 func viewOfDevice(d *attachment, person string) deviceView {
 	return deviceView{Attachment: d.view(), Path: devicePath(d.DeviceID), WayTitle: wordsOf(d.Way).Short, DetachedAt: d.DetachedAt, Person: person,

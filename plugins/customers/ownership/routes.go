@@ -28,6 +28,7 @@ func (o *Ownership) Routes(mux *http.ServeMux) {
 		"GET" + device:                                   o.showDevice,
 		"GET" + device + "/transfer":                     o.showTransfer,
 		"POST" + device + "/transfer":                    o.transfer,
+		"POST" + device + "/detach":                      o.detachDevice,
 		"POST" + device + "/undo":                        o.undo,
 		"GET" + changes:                                  o.listOperations,
 		"GET" + changes + "/{operation}":                 o.showOperation,

@@ -224,7 +224,7 @@ func (s *records) switchWay(tx *gorm.DB, workspaceID int64, productID string, wa
 		Updates(map[string]any{"way": way, "version": gorm.Expr("version + 1")}).Error
 }
 
-// listed is an attached device with its customer, for lists.
+// listed is an attached device with its customer.
 type listed struct {
 	Row    attachment `gorm:"embedded"`
 	Person string
@@ -239,8 +239,8 @@ type listFilter struct {
 	page, size  int
 }
 
-// list lists attached devices with their customers, the last attached first, and counts them.
-func (s *records) list(ctx context.Context, f listFilter) ([]listed, int64, error) {
+// list lists attached devices, the last attached first, with the names of their customers, and counts them.
+func (s *records) list(ctx context.Context, f listFilter) (found []attachment, names map[int64]string, total int64, err error) {
 	q := s.db.WithContext(ctx).Table("customers_attachments AS a").Where("a.detached_at IS NULL")
 	if f.productID != "" {
 		q = q.Where("a.workspace_id = ? AND a.product_id = ?", f.workspaceID, f.productID)
@@ -254,24 +254,18 @@ func (s *records) list(ctx context.Context, f listFilter) ([]listed, int64, erro
 			(SELECT user_id FROM customers_people WHERE name LIKE ? ESCAPE '\' OR email LIKE ? ESCAPE '\'))`, like, like, like, like)
 	}
 	q = q.Session(&gorm.Session{})
-	var total int64
 	if err := q.Count(&total).Error; err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	var found []attachment
 	if err := q.Select("a.*").Order("a.attached_at DESC, a.device_id").Offset((f.page - 1) * f.size).Limit(f.size).Scan(&found).Error; err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	rows := make([]listed, 0, len(found))
 	users := make([]int64, 0, len(found))
-	for _, row := range found {
-		rows, users = append(rows, listed{Row: row}), append(users, row.UserID)
+	for i := range found {
+		users = append(users, found[i].UserID)
 	}
-	names, err := s.names(ctx, users)
-	for i := range rows {
-		rows[i].Person = names[rows[i].Row.UserID]
-	}
-	return rows, total, err
+	names, err = s.names(ctx, users)
+	return found, names, total, err
 }
 
 // holders tells of some devices to whom they are attached, with the customer's name.
