@@ -23,14 +23,14 @@ func (p *People) resend(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := PathOf(person.ID)
-	if _, again := p.recent.get(once); again {
-		sdk.Redirect(w, r, path, sdk.Message{Tone: sdk.Info, Text: "The invitation was sent already; the form came twice."})
+	if !p.recent.begin(once, person.ID) {
+		sdk.Redirect(w, r, path, sdk.Message{Tone: sdk.Info, Text: "The form came twice; the invitation is mailed once."})
 		return
 	}
 	began := p.site.Now()
-	_, err = p.accounts.resend(r.Context(), person.ID)
-	if err == nil {
-		p.recent.put(once, person.ID)
+	if _, err = p.accounts.resend(r.Context(), person.ID); err != nil {
+		p.recent.drop(once)
+	} else {
 		err = p.refresh(r.Context(), person.ID, change{by: history.By(r.Context()), invited: true, at: p.site.Now(), since: began, kinds: []string{kindInvited}})
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"mortise/core/fault"
@@ -143,6 +144,30 @@ func TestResend_MailsOnceAndOnlyWhoHasNoPassword(t *testing.T) {
 	b.Post(b.ada, p.pathOf()+"/block", form("do", "block", "version", "0"))
 	if a := b.Post(b.ada, p.pathOf()+"/invite", once()); !strings.HasPrefix(a.Flash, "warn No mail was sent: This person is blocked") {
 		t.Errorf("%d %q", a.Status, a.Flash)
+	}
+}
+
+func TestResend_OfTwoSameFormsAtOnceOneMails(t *testing.T) {
+	t.Parallel()
+	b, host := newBetween(t)
+	p := b.customer(t, "Nina", "nina@example.com")
+	f := once()
+	var inner moduletest.Answer
+	var one atomic.Bool
+	host.set(func(method string) {
+		if method == "resend" && one.CompareAndSwap(false, true) { // the mail is not known to be on its way yet
+			inner = b.Post(b.ada, p.pathOf()+"/invite", f)
+		}
+	})
+	if a := b.Post(b.ada, p.pathOf()+"/invite", f); !strings.HasPrefix(a.Flash, "good ") || !strings.HasPrefix(inner.Flash, "info ") || host.count("resend") != 1 {
+		t.Errorf("%q and %q, asked %d times", a.Flash, inner.Flash, host.count("resend"))
+	}
+	f = once()
+	host.failWith("resend", fault.New(fault.TooMany, "the module customers has sent too many mails"))
+	b.Post(b.ada, p.pathOf()+"/invite", f)
+	host.failWith("", nil)
+	if a := b.Post(b.ada, p.pathOf()+"/invite", f); !strings.HasPrefix(a.Flash, "good ") {
+		t.Errorf("sent again after it failed: %d %q", a.Status, a.Flash)
 	}
 }
 

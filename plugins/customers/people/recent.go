@@ -1,6 +1,9 @@
 package people
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // recent remembers what the last forms have led to, so that one that is sent twice acts once.
 type recent struct {
@@ -18,9 +21,31 @@ func (r *recent) get(once string) (id int64, ok bool) {
 	return id, ok
 }
 
+// begin takes a form for whoever comes first; ok is false for who comes later. If what the form leads to fails, drop it: it may be sent again.
+func (r *recent) begin(once string, id int64) (ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, again := r.done[once]; again {
+		return false
+	}
+	r.keep(once, id)
+	return true
+}
+
+func (r *recent) drop(once string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.done, once)
+	r.order = slices.DeleteFunc(r.order, func(o string) bool { return o == once })
+}
+
 func (r *recent) put(once string, id int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.keep(once, id)
+}
+
+func (r *recent) keep(once string, id int64) {
 	if r.done == nil {
 		r.done = map[string]int64{}
 	}

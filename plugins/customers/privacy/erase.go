@@ -2,9 +2,12 @@ package privacy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"gorm.io/gorm"
 
 	"mortise/core/fault"
 	"mortise/core/sdk"
@@ -174,7 +177,14 @@ func (p *Privacy) begin(r *http.Request, userID int64, account bool) (e *erasure
 	now := p.Now()
 	e = &erasure{Once: once, UserID: userID, ByID: sdk.UserFrom(r.Context()).UserID, DeleteAccount: account, State: stateRunning, Sentence: saidBegun,
 		StartedAt: now, NextAt: now.Add(lease), Kept: "[]", Remaining: "[]"}
-	if err := p.records.begin(r.Context(), e); err != nil {
+	err = p.records.begin(r.Context(), e)
+	if errors.Is(err, gorm.ErrDuplicatedKey) { // the same form at the same moment was faster
+		if e, err = p.records.byOnce(r.Context(), once); err == nil && (e == nil || e.UserID != userID) {
+			e, err = nil, site.ErrNotFound
+		}
+		return e, true, err
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	return e, false, nil

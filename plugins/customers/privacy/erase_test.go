@@ -4,10 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"mortise/core/sdk"
+	"mortise/plugins/internal/moduletest"
 )
 
 func TestErase_DataAloneLeavesTheAccountAndIsConfirmedByALook(t *testing.T) {
@@ -116,6 +120,27 @@ func TestErase_ARefusalIsShownAndNothingHappened(t *testing.T) {
 	b.part.set("", nil)
 	if a := b.Post(b.officer, b.page(b.ann.UserID)+"/erase", form("wish", "account", "confirm", "ann@example.com")); a.Status != http.StatusSeeOther || b.exists(b.ann.UserID) {
 		t.Errorf("afterwards: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestErase_TheSameFormAtTheSameMomentEndsOnTheSamePage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.keep(b.ann.UserID, "something")
+	page, same := b.page(b.ann.UserID)+"/erase", form("wish", "data", "confirm", "ann@example.com")
+	var first moduletest.Answer
+	var one atomic.Bool
+	err := b.part.DB.Callback().Query().After("gorm:query").Register("overtake", func(tx *gorm.DB) {
+		if strings.Contains(tx.Statement.SQL.String(), "once = ") && one.CompareAndSwap(false, true) { // between the look and the write
+			first = b.Post(b.officer, page, same)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := b.Post(b.officer, page, same)
+	if first.Status != http.StatusSeeOther || second.Status != http.StatusSeeOther || second.Location != first.Location || len(b.erasures()) != 1 {
+		t.Errorf("%d, %d %s, %d erasures", first.Status, second.Status, second.Body, len(b.erasures()))
 	}
 }
 
