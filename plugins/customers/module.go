@@ -65,7 +65,9 @@ func (m *Customers) assemble() {
 	m.ownership = ownership.New(m.site, m.people)
 	m.people.SetOwner(m.ownership)
 	m.privacy = privacy.New(m.site, privacy.Deps{Head: m.head, Forget: m.ownership.Forget, Devices: m.devicesOf})
-	m.parts = []part{m.people, m.ownership, handover.New(m.site, m.ownership, m.people), m.privacy}
+	records := handover.New(m.site, m.ownership, m.people)
+	m.ownership.OnMove(records.MoveIn)
+	m.parts = []part{m.people, m.ownership, records, m.privacy}
 }
 
 // head gives what the head of a customer's pages is drawn with.

@@ -71,6 +71,7 @@ var matrix = map[string]string{
 	"GET /admin/customers/devices/{device}":                                           "401 403 200 200 200 403 200 200",
 	"GET /admin/customers/devices/{device}/transfer":                                  "401 403 403 403 200 403 403 403",
 	"POST /admin/customers/devices/{device}/transfer":                                 "401 403 403 403 422 403 403 403",
+	"POST /admin/customers/products/{workspace}/{product}/move":                       "401 403 403 403 403 403 422 403",
 	"POST /admin/customers/devices/{device}/detach":                                   "401 403 403 403 422 403 403 403",
 	"POST /admin/customers/devices/{device}/undo":                                     "401 403 403 403 422 403 403 403",
 	"GET /admin/customers/operations":                                                 "401 403 200 200 200 403 200 200",

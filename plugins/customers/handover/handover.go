@@ -103,6 +103,11 @@ func (h *Handover) Routes(mux *http.ServeMux) {
 	}
 }
 
+// MoveIn takes the records of a product to another workspace, in the transaction that moves whose the devices are.
+func (h *Handover) MoveIn(tx *gorm.DB, from, to int64, productID string) error {
+	return h.records.moveProduct(tx, from, to, productID)
+}
+
 // Deliver follows what happens to devices and people elsewhere. Repeating it does no harm.
 func (h *Handover) Deliver(ctx context.Context, event sdk.Event) error {
 	switch event.Name {

@@ -179,6 +179,11 @@ func (s *records) installers(ctx context.Context) (ids []int64, err error) {
 	return ids, s.db.WithContext(ctx).Model(&installer{}).Order("seen_at DESC").Limit(200).Pluck("user_id", &ids).Error
 }
 
+// moveProduct gives the records of a product another workspace.
+func (s *records) moveProduct(tx *gorm.DB, from, to int64, productID string) error {
+	return tx.Model(&record{}).Where("workspace_id = ? AND product_id = ?", from, productID).Updates(map[string]any{"workspace_id": to, "version": gorm.Expr("version + 1")}).Error
+}
+
 // atBench gives those of the records that still have no key that works.
 func (s *records) atBench(tx *gorm.DB, ids []int64) (still []int64, err error) {
 	return still, tx.Model(&record{}).Where("id IN ? AND state = ?", ids, stateBench).Pluck("id", &still).Error

@@ -28,6 +28,7 @@ func pages(who sdk.Identity) []page {
 		{"GET", root + "/products", nil, "customers.view"},
 		{"GET", product, nil, "customers.configure"},
 		{"POST", product, url.Values{"way": {"account"}, "version": {"0"}, "confirm": {"on"}}, "customers.configure"},
+		{"POST", product + "/move", url.Values{"to": {"2"}, "attached": {"1"}, "confirm": {"on"}}, "customers.configure"},
 		{"GET", product + "/particle", nil, "customers.configure"},
 		{"GET", product + "/particle?view=missing", nil, "customers.configure"},
 		{"GET", customer + "/reset?" + name.Encode(), nil, "customers.configure"},

@@ -41,7 +41,8 @@ type Ownership struct {
 	people  People
 	records *records
 	cloudOf productapi.Client
-	limits  particle.Timeouts // of calls to Particle; tests make them shorter
+	moved   func(tx *gorm.DB, from, to int64, productID string) error // see OnMove
+	limits  particle.Timeouts                                         // of calls to Particle; tests make them shorter
 
 	clouds  particle.Clouds
 	locks   locks   // by the subject of an operation

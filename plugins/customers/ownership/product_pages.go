@@ -87,7 +87,15 @@ func (o *Ownership) showProduct(w http.ResponseWriter, r *http.Request) {
 
 func (o *Ownership) renderProduct(w http.ResponseWriter, r *http.Request, p Product, t *trouble, way Way, wrong sdk.Fields, failed error) {
 	v := sdk.View{Template: "owner_product", Title: p.Name, Breadcrumbs: []sdk.Link{people.Top, productsCrumb}, FieldErrors: wrong}
-	data := map[string]any{"product": viewOf(p), "ways": explainedWays, "way": way, "chosen": wordsOf(way), "consequences": consequences(p, way), "trouble": t, "conflict": "", "granted_name": ""}
+	data := map[string]any{"product": viewOf(p), "ways": explainedWays, "way": way, "chosen": wordsOf(way), "consequences": consequences(p, way), "trouble": t, "conflict": "", "granted_name": "", "targets": []productView{}}
+	if t == nil {
+		targets, err := o.targets(r.Context(), p)
+		if err != nil && !reachable(err) {
+			sdk.Fail(w, r, err)
+			return
+		}
+		data["targets"] = targets
+	}
 	if p.GrantedTo != 0 {
 		if names, err := o.records.names(r.Context(), []int64{p.GrantedTo}); err == nil {
 			data["granted_name"] = names[p.GrantedTo]

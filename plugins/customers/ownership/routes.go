@@ -14,6 +14,7 @@ func (o *Ownership) Routes(mux *http.ServeMux) {
 		"GET /admin/customers/products":                  o.listProducts,
 		"GET" + product:                                  o.showProduct,
 		"POST" + product:                                 o.saveWay,
+		"POST" + product + "/move":                       o.move,
 		"GET" + product + "/particle":                    o.listAtParticle,
 		"GET" + product + "/particle/{customer}/reset":   o.confirmReset,
 		"POST" + product + "/particle/{customer}/reset":  o.sendReset,
