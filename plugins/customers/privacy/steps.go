@@ -21,6 +21,7 @@ const (
 	saidFailed  = "The modules could not be asked. Nothing was erased."
 	saidUnsure  = "It is not known whether the modules were told. Telling them again does no harm."
 	saidWaiting = "The modules were told; whether they are done is seen when somebody opens the page."
+	saidAgain   = "The modules could not be told once more to erase what is left."
 	saidNoLeave = "The data are erased, but a module does not let the account be deleted."
 	saidErased  = "The personal data are erased."
 	saidGone    = "The personal data are erased, and the account is deleted."
@@ -47,6 +48,16 @@ func (p *Privacy) tell(ctx context.Context, e *erasure) error {
 	}
 	e.State, _ = how["state"].(string)
 	return errors.Join(p.records.write(safe, e.ID, how), err)
+}
+
+// remind tells the modules once more: the person may have got something new since, which nobody else would ask them to erase.
+func (p *Privacy) remind(ctx context.Context, e *erasure) error {
+	err := p.Host.Call(ctx, "host.privacy", "erase", userIn{e.UserID}, nil)
+	if err == nil {
+		return nil
+	}
+	e.State, e.Sentence = stateAttention, saidAgain
+	return errors.Join(p.records.write(context.WithoutCancel(ctx), e.ID, map[string]any{"state": e.State, "sentence": e.Sentence}), err)
 }
 
 // advance does all that may be done without a person, once every module was told. watch waits for the modules in between, which takes
@@ -170,6 +181,10 @@ func (p *Privacy) seen(ctx context.Context, e *erasure, r report) (*erasure, err
 func (p *Privacy) goOn(ctx context.Context, e *erasure) error {
 	if e.AskedAt == nil {
 		if err := p.tell(ctx, e); err != nil {
+			return err
+		}
+	} else if e.ModulesAt == nil {
+		if err := p.remind(ctx, e); err != nil {
 			return err
 		}
 	}
