@@ -44,6 +44,9 @@ type Server struct {
 	closing context.Context // ends when the streams shall end
 	close   context.CancelFunc
 	once    sync.Once
+
+	mu       sync.Mutex
+	listener net.Listener // of Serve, nil before
 }
 
 // New puts the web layer together. Nothing listens yet.
@@ -103,6 +106,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		config.NextProtos = []string{"http/1.1"} // fasthttp speaks nothing else
 		ln = tls.NewListener(ln, config)
 	}
+	if !s.listen(ln) {
+		_ = ln.Close()
+		return nil
+	}
 	err := s.app.Listener(ln)
 	if s.closing.Err() != nil || errors.Is(err, net.ErrClosed) {
 		return nil
@@ -116,10 +123,24 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops listening, ends the streams at once, and waits for the other requests until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(s.close)
-	if err := s.app.ShutdownWithContext(ctx); err != nil {
+	err := s.app.ShutdownWithContext(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		_ = s.listener.Close() // the library does not know it yet when Serve has only just begun, and would listen for ever
+	}
+	if err != nil {
 		return fmt.Errorf("stop the web server: %w", err)
 	}
 	return nil
+}
+
+// listen remembers the listener for Shutdown. ok is false when that has been there already.
+func (s *Server) listen(ln net.Listener) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = ln
+	return s.closing.Err() == nil
 }
 
 // Test answers one request without a listener, for tests. timeout 0 waits for ever.
