@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,6 +93,7 @@ func TestHostile_AModuleThatDiesTakesNobodyWithIt(t *testing.T) {
 	stopped := w.lives()
 	begun := time.Now()
 	_, _ = w.visit().try("GET", "/dying/do/stop", nil)
+	eventually(t, 5*time.Second, "every thread of it stands still", func() bool { return standsStill(stopped) })
 	a, err := w.visit().try("GET", "/dying/hello", http.Header{"Accept": {"text/html"}})
 	refused(t, "a stopped process", a, err, 503, 504)
 	if took := time.Since(begun); took > 12*time.Second {
@@ -121,4 +123,23 @@ func TestHostile_AModuleThatDiesTakesNobodyWithIt(t *testing.T) {
 		t.Errorf("in quarantine the page answered %v", a)
 	}
 	w.grownLittle(before, peakMemory())
+}
+
+// standsStill tells whether a process was stopped by a signal: one that stops itself goes on for a moment, thread by thread.
+func standsStill(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The second field is the name in parentheses; see proc_pid_stat(5).
+		if _, rest, ok := strings.Cut(string(text), ") "); !ok || !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	return true
 }
