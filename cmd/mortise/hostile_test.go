@@ -164,12 +164,12 @@ func forbidden(t *testing.T, what string, a answer) {
 func badFiles(t *testing.T, w *world) {
 	v := w.visit()
 	for _, what := range []string{"html", "xhtml", "events", "panic", "status_999", "status_7"} {
-		a, err := v.try("GET", "/hostile/file/"+what, asBrowser)
+		a, err := v.patiently("/hostile/file/"+what, asBrowser)
 		refused(t, what, a, err, 500, 502)
 		forbidden(t, what, a)
 	}
 	for _, what := range []string{"plain", "svg", "untyped", "types", "unauthorized"} {
-		a, err := v.try("GET", "/hostile/file/"+what, asBrowser)
+		a, err := v.patiently("/hostile/file/"+what, asBrowser)
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 			continue
@@ -180,10 +180,17 @@ func badFiles(t *testing.T, w *world) {
 		}
 	}
 	// A file may be long. It is handed on piece by piece, and ends with the visitor.
-	response, err := v.http.Get(v.base + "/hostile/file/endless")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var response *http.Response
+	eventually(t, 30*time.Second, "the endless file begins", func() bool {
+		var err error
+		if response, err = v.http.Get(v.base + "/hostile/file/endless"); err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode == http.StatusTooManyRequests {
+			_ = response.Body.Close()
+		}
+		return response.StatusCode != http.StatusTooManyRequests
+	})
 	if n, err := io.CopyN(io.Discard, response.Body, 200<<20); err != nil {
 		t.Errorf("an endless file ended after %d bytes: %v", n, err)
 	}

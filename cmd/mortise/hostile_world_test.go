@@ -99,6 +99,17 @@ func (v *visitor) try(method, path string, header http.Header) (answer, error) {
 	return answer{status: response.StatusCode, header: response.Header, body: string(body), location: response.Header.Get("Location")}, err
 }
 
+// patiently opens a page of a module, again and again while too many of its pages are open: other parts of the test do their worst at
+// the same time.
+func (v *visitor) patiently(path string, header http.Header) (a answer, err error) {
+	v.t.Helper()
+	eventually(v.t, 30*time.Second, "there is room for "+path, func() bool {
+		a, err = v.try(http.MethodGet, path, header)
+		return err != nil || a.status != http.StatusTooManyRequests
+	})
+	return a, err
+}
+
 // order has a module run a command of the test and gives its answer.
 func (v *visitor) order(path string, fields ...string) (out struct {
 	Error  string           `json:"error"`
